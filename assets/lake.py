@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -118,6 +119,11 @@ class Lake:
         )
         return self.query(found, [schema, name]).num_rows > 0
 
+    def data_version(self, table: str, source: str | None = None) -> str:
+        """A version made of content: the row count and an order-free sum of row hashes, without run ids."""
+        with self.connect() as connection:
+            return _data_version(connection, table, source)
+
     def replace(
         self,
         table: str,
@@ -140,6 +146,22 @@ class Lake:
             source: The partition to replace; None replaces the whole table.
             schema: The data's schema; needed where `data` may be an empty iterable.
         """
+        return self._write(table, data, run_id=run_id, source=source, schema=schema, keep=False)
+
+    def append(self, table: str, data: pa.Table, *, run_id: str) -> Write:
+        """Adds rows to a table that keeps its history, in one transaction."""
+        return self._write(table, data, run_id=run_id, source=None, schema=None, keep=True)
+
+    def _write(
+        self,
+        table: str,
+        data: pa.Table | Iterable[pa.Table],
+        *,
+        run_id: str,
+        source: str | None,
+        schema: pa.Schema | None,
+        keep: bool,
+    ) -> Write:
         tables = iter([data] if isinstance(data, pa.Table) else data)
         first = next(tables, None)
         if first is None:
@@ -152,16 +174,18 @@ class Lake:
         path = folder / f"{uuid.uuid4()}.parquet"
         rows = 0
         with pq.ParquetWriter(path, file_schema, compression="zstd") as writer:
-            for part in _chain(first, tables):
+            for part in chain([first], tables):
                 rows += part.num_rows
-                writer.write_table(
-                    part.append_column(RUN_ID, pa.repeat(run_id, part.num_rows)).cast(file_schema)
-                )
+                run_ids = pa.repeat(run_id, part.num_rows)
+                writer.write_table(part.append_column(RUN_ID, run_ids).cast(file_schema))
+        size = path.stat().st_size
+        if rows == 0:
+            path.unlink()
+        swap = _Swap(table, path if rows else None, source, run_id, keep)
         with self.connect() as connection:
-            data_version = _data_version(connection, path)
             _create(connection, table, file_schema, partitioned=source is not None)
-            snapshot = _retry(lambda: _swap(connection, table, path, rows, source, run_id))
-        return Write(table, snapshot, rows, path.stat().st_size if rows else 0, data_version)
+            snapshot = _retry(lambda: swap.commit(connection))
+            return Write(table, snapshot, rows, size if rows else 0, _data_version(connection, table, source))
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot still kept, oldest first."""
@@ -215,17 +239,12 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, catalog: str) -> None
             connection.load_extension(loaded_as)
 
 
-def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
-
-
-def _data_version(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """A version made of content: the row count and an order-free sum of row hashes, without the run id."""
+def _data_version(connection: duckdb.DuckDBPyConnection, table: str, source: str | None) -> str:
+    where = "WHERE source = ?" if source else ""
     rows, digest = connection.execute(
-        "SELECT count(*), coalesce(sum(hash(rows)), 0) % 18446744073709551616::HUGEINT "
-        "FROM (SELECT * EXCLUDE (run_id) FROM read_parquet(?, hive_partitioning => false)) AS rows",
-        [str(path)],
+        "SELECT count(*), coalesce(sum(hash(content)), 0) % 18446744073709551616::HUGEINT "
+        f"FROM (SELECT * EXCLUDE (run_id) FROM {table} {where}) AS content",
+        [source] if source else [],
     ).fetchone()  # type: ignore[misc]
     return f"{rows}-{int(digest):016x}"
 
@@ -261,33 +280,41 @@ def _create(
     _retry(create)
 
 
-def _swap(
-    connection: duckdb.DuckDBPyConnection, table: str, path: Path, rows: int, source: str | None, run_id: str
-) -> int:
-    schema, name = table.split(".")
-    connection.execute("BEGIN")
-    try:
-        if source is None:
-            connection.execute(f"DELETE FROM {table}")
-        else:
-            connection.execute(f"DELETE FROM {table} WHERE source = ?", [source])
-        if rows:
+@dataclass(frozen=True)
+class _Swap:
+    """The transaction of a write: old rows out, the new file in, the run named on the commit."""
+
+    table: str
+    path: Path | None
+    source: str | None
+    run_id: str
+    keep: bool
+
+    def commit(self, connection: duckdb.DuckDBPyConnection) -> int:
+        schema, name = self.table.split(".")
+        connection.execute("BEGIN")
+        try:
+            if self.source is not None:
+                connection.execute(f"DELETE FROM {self.table} WHERE source = ?", [self.source])
+            elif not self.keep:
+                connection.execute(f"DELETE FROM {self.table}")
+            if self.path is not None:
+                connection.execute(
+                    "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => ?, "
+                    "allow_missing => true)",
+                    [name, str(self.path), schema, self.source is not None],
+                )
+            message = f"{'append to' if self.keep else 'replace'} {self.table}"
+            if self.source is not None:
+                message += f" of {self.source}"
             connection.execute(
-                "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => ?, "
-                "allow_missing => true)",
-                [name, str(path), schema, source is not None],
+                "CALL lake.set_commit_message('winnow', ?, extra_info => ?)", [message, self.run_id]
             )
-        of = f" of {source}" if source else ""
-        connection.execute(
-            "CALL lake.set_commit_message('winnow', ?, extra_info => ?)", [f"replace {table}{of}", run_id]
-        )
-        connection.execute("COMMIT")
-    except duckdb.Error:
-        _rollback(connection)
-        raise
-    if not rows:
-        path.unlink()
-    return connection.execute("FROM lake.last_committed_snapshot()").fetchone()[0]  # type: ignore[index]
+            connection.execute("COMMIT")
+        except duckdb.Error:
+            _rollback(connection)
+            raise
+        return connection.execute("FROM lake.last_committed_snapshot()").fetchone()[0]  # type: ignore[index]
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
