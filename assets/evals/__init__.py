@@ -1,0 +1,1 @@
+"""Evaluation: what the data is worth, what was caught, and whether the gates hold."""

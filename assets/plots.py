@@ -1,0 +1,264 @@
+"""Small plots as Markdown: a PNG inside a data URI, the same bytes for the same numbers.
+
+Colours are those of Okabe & Ito, which people with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+INK, FAINT, PAPER = "#333333", "#B8BEC4", "#FFFFFF"
+ALARM = "#D55E00"
+
+WIDTH = 6.6
+"""Inches; at DPI this is a picture of 726 pixels."""
+DPI = 110
+BINS = 40
+LONGEST_LABEL = 34
+
+
+def funnel(steps: Sequence[tuple[str, int]], title: str = "What each step leaves") -> str:
+    """How many documents are left after each step, as bars; the first step is what came in.
+
+    Args:
+        steps: Name and documents left, in order; the numbers never rise.
+        title: The heading, also the picture's alternative text.
+    """
+    if not steps or steps[0][1] <= 0:
+        return _nothing(title)
+    figure, axes = _figure(title, 0.9 + 0.32 * len(steps))
+    total = steps[0][1]
+    places = np.arange(len(steps))
+    left = np.array([count for _, count in steps])
+    before = np.concatenate([left[:1], left[:-1]])
+    axes.barh(places, before, color=FAINT, alpha=0.45, height=0.68)
+    axes.barh(places, left, color=PALETTE[0], height=0.68)
+    for place, count, removed in zip(places, left, before - left, strict=True):
+        lost = f"  −{removed:,}" if removed else ""
+        axes.text(
+            max(count, count + removed) + total * 0.012,
+            place,
+            f"{count:,}  {count / total:.0%}{lost}",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_yticks(places, [_label(name) for name, _ in steps])
+    axes.set_xlim(0, total * 1.5)
+    axes.set_ylim(len(steps) - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    return _markdown(figure, title)
+
+
+def histogram(
+    values_by_group: Mapping[str, Sequence[float]],
+    title: str,
+    xlabel: str,
+    threshold: float | None = None,
+    *,
+    log: bool = False,
+) -> str:
+    """Distributions of a value, one outline a group over common bins, as shares of the group.
+
+    Args:
+        values_by_group: Values by group's name; nulls and NaN are left out, and the legend says how many
+            are drawn.
+        title: The heading, also the picture's alternative text.
+        xlabel: What the value is, with its unit.
+        threshold: A limit to draw as a dashed line.
+        log: A logarithmic axis; values of 0 and below are drawn at its left end.
+    """
+    groups = {name: _finite(values) for name, values in values_by_group.items()}
+    groups = {name: values for name, values in groups.items() if len(values)}
+    if not groups:
+        return _nothing(title)
+    everything = np.concatenate(list(groups.values()))
+    edges = _edges(everything, threshold, log)
+    figure, axes = _figure(title, 2.9)
+    for place, (name, values) in enumerate(groups.items()):
+        colour = PALETTE[place % len(PALETTE)]
+        shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        if len(groups) <= 3:
+            axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(shares, edges, color=colour, linewidth=1.6, label=f"{_label(name)} (n={len(values):,})")
+    if threshold is not None:
+        axes.axvline(threshold, color=ALARM, linestyle=(0, (4, 2)), linewidth=1.4)
+        axes.text(
+            threshold, 1.0, f" {threshold:g}", transform=axes.get_xaxis_transform(), color=ALARM, fontsize=8
+        )
+    if log:
+        axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlabel(_escape(xlabel))
+    axes.set_ylabel("share of documents")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.legend(frameon=False, fontsize=8, ncols=1 if len(groups) <= 4 else 2)
+    return _markdown(figure, title)
+
+
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    title: str,
+    xlabel: str = "",
+    *,
+    percent: bool = False,
+) -> str:
+    """Figures as horizontal bars with their intervals as whiskers; a figure that is NaN says "no data".
+
+    Args:
+        labels: One name a bar, drawn from the top.
+        values: The figures.
+        lows: Lower bounds; an infinite one is drawn to the edge.
+        highs: Upper bounds.
+        title: The heading, also the picture's alternative text.
+        xlabel: What the figures are, with their unit.
+        percent: Whether the figures are shares, to be written as per cent.
+    """
+    if not labels:
+        return _nothing(title)
+    figure, axes = _figure(title, 1.0 + 0.34 * len(labels))
+    numbers, low, high = (np.array(column, dtype=float) for column in (values, lows, highs))
+    finite = np.concatenate([column[np.isfinite(column)] for column in (numbers, low, high)])
+    left, right = min(0.0, finite.min(initial=0.0)), max(0.0, finite.max(initial=0.0))
+    right = right if right > left else left + 1.0
+    reach = right - left
+    for place, (value, lower, upper) in enumerate(zip(numbers, low, high, strict=True)):
+        if math.isnan(value):
+            axes.text(right + 0.03 * reach, place, "no data", va="center", fontsize=8.5, color=INK)
+            continue
+        axes.barh(place, value, color=PALETTE[4], height=0.62)
+        shown = np.clip([lower, upper], left - reach, right + reach)
+        axes.plot(shown, [place, place], color=INK, linewidth=1.3, solid_capstyle="butt")
+        axes.plot(shown, [place, place], "|", color=INK, markersize=7, markeredgewidth=1.3)
+        text = (f"{value:.1%}" if percent else f"{value:.3g}").replace("-", "−")
+        axes.text(right + 0.03 * reach, place, text, va="center", fontsize=8.5, color=INK)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(labels)), [_label(label) for label in labels])
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlim(left - (0.04 * reach if left < 0 else 0), right + 0.17 * reach)
+    axes.set_xlabel(_escape(xlabel))
+    if percent:
+        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}" if reach > 0.05 else f"{share:.1%}")
+    axes.set_xticks([tick for tick in axes.get_xticks() if left - 1e-9 <= tick <= right + 1e-9])
+    axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.6)
+    return _markdown(figure, title)
+
+
+def heatmap(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    title: str,
+    *,
+    percent: bool = False,
+) -> str:
+    """A table of numbers as colours with the numbers written in; NaN stays blank.
+
+    Args:
+        rows: Names of the rows, from the top.
+        columns: Names of the columns.
+        values: One sequence a row.
+        title: The heading, also the picture's alternative text.
+        percent: Whether the numbers are shares, to be written as per cent.
+    """
+    grid = np.array(values, dtype=float)
+    if grid.size == 0 or np.isnan(grid).all():
+        return _nothing(title)
+    figure, axes = _figure(title, 1.2 + 0.34 * len(rows))
+    low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+    axes.imshow(grid, cmap="cividis", aspect="auto", vmin=low, vmax=high if high > low else low + 1)
+    for row, line in enumerate(grid):
+        for column, value in enumerate(line):
+            if not math.isnan(value):
+                dark = high > low and (value - low) / (high - low) < 0.55
+                text = f"{value:.0%}" if percent else f"{value:.3g}"
+                axes.text(
+                    column, row, text, ha="center", va="center", fontsize=8, color=PAPER if dark else INK
+                )
+    slanted = sum(len(name) for name in columns) > 60
+    axes.set_xticks(range(len(columns)), [_label(name) for name in columns])
+    axes.tick_params(axis="x", rotation=30 if slanted else 0)
+    if slanted:
+        for text in axes.get_xticklabels():
+            text.set_ha("right")
+    axes.set_yticks(range(len(rows)), [_label(name) for name in rows])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return _markdown(figure, title)
+
+
+def _figure(title: str, height: float) -> tuple[Figure, Axes]:
+    """A figure of its own, without pyplot's shared state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_title(_escape(title), loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=10)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.tick_params(labelsize=8.5, colors=INK, length=0)
+    axes.xaxis.label.set(size=8.5, color=INK)
+    axes.yaxis.label.set(size=8.5, color=INK)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _markdown(figure: Figure, title: str) -> str:
+    picture = io.BytesIO()
+    # Matplotlib writes its version into the file unless told not to.
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    encoded = base64.b64encode(picture.getvalue()).decode("ascii")
+    return f"![{_plain(title)}](data:image/png;base64,{encoded})"
+
+
+def _nothing(title: str) -> str:
+    return f"*{_plain(title)}: no data*"
+
+
+def _plain(title: str) -> str:
+    """A title that can't end a Markdown link's text early."""
+    return "".join(" " if character in "[]*\n" else character for character in title)
+
+
+def _escape(text: str) -> str:
+    """Text in which no dollar sign begins a formula."""
+    return text.replace("$", r"\$")
+
+
+def _label(name: str) -> str:
+    return _escape(name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…")
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    numbers = np.array([math.nan if value is None else value for value in values], dtype=float)
+    return numbers[np.isfinite(numbers)]
+
+
+def _edges(values: np.ndarray, threshold: float | None, log: bool) -> np.ndarray:
+    """Bin edges over all groups, wide enough to show the threshold."""
+    shown = values if threshold is None else np.append(values, threshold)
+    if log:
+        positive = shown[shown > 0]
+        low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
+        return np.geomspace(low, high if high > low else low * 10, BINS + 1)
+    low, high = shown.min(), shown.max()
+    return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
