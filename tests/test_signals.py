@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from assets.filters.characters import BULLET, CLOSING, CONTROL, DASH, LETTER, SYMBOL, TERMINAL, flags
 from assets.filters.kernels import STOP_WORDS
+from assets.filters.language import identify
 from assets.filters.signals import SCHEMA, SIGNAL_VERSION, SIGNALS, measure
 
 
@@ -72,7 +73,7 @@ def reference(text: str) -> dict[str, float]:
     letters = [c for c in text if has(c, LETTER)]
     urls = [w for w in words if w.lower().startswith("www.") or any(has(c, LETTER) for c in before_scheme(w))]
     spelled = {"".join(c for c in word if has(c, LETTER)).lower() for word in words}
-    lorems = re.findall(r"(?<!\S)lorem ipsum", text, re.IGNORECASE | re.ASCII)
+    lorems = re.findall(r"(?<!\S)" + "".join(f"[{c}{c.upper()}]" for c in "lorem ipsum"), text)
     values: dict[str, float] = {
         "characters": len(text),
         "words": len(words),
@@ -120,8 +121,8 @@ def before_scheme(word: str) -> list[str]:
 
 
 visible = (
-    "the The, of with and b 日本語 한국어입니다. 漢字。 Été नमस्ते 👩\u200d👧 1 ٣ # ... … . “Yes.” • -_ - *_x a_b_a_b "
-    "http://a.b :// www.x.org lorem_ipsum Lorem_Ipsum { \ufffd \x00 \x07"
+    "the The, of with and b 日本語 한국어입니다. 漢字。 Été नमस्ते 👩\u200d👧 1 ٣ # ... … . “Yes.” • "
+    "-_ - *_x a_b_a_b http://a.b :// www.x.org lorem_ipsum Lorem_Ipsum { \ufffd \x00 \x07"
 )
 spaces = [" ", "  ", "\t", "\u3000", "\n", "\n\n", "\r\n", "\r", "\u2028", "\x0b", "\x1c"]
 pieces = st.sampled_from([*(piece.replace("_", " ") for piece in visible.split(" ")), *spaces])
@@ -180,3 +181,17 @@ def test_characters_are_code_points_in_every_script() -> None:
     assert (row["characters"], row["words"], row["longest_word"]) == (10, 2, 6)
     assert row["terminal_punct_line_ratio"] == 1.0
     assert row["alpha_word_ratio"] == 1.0
+
+
+def test_languages_are_named_and_too_little_text_is_undetermined() -> None:
+    sentences = [
+        "This is plainly an English sentence,\nbroken over two lines.",
+        "안녕하세요. 오늘은 날씨가 아주 좋습니다.",
+        "これは日本語で書かれた文章です。",
+        "Dies ist ein ganz gewöhnlicher deutscher Satz.",
+    ]
+    found = identify(pa.chunked_array([sentences, [None, "", "ab 12", "!?…"]], pa.string()))
+    assert found["language"].to_pylist() == ["en", "ko", "ja", "de"] + ["und"] * 4
+    scores = found["language_score"].to_pylist()
+    assert all(0.5 < score <= 1 for score in scores[:4])
+    assert scores[4:] == [0.0] * 4
