@@ -1,0 +1,1 @@
+"""Governance documents: pure functions of a release's manifest, never typed by hand."""
