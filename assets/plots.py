@@ -44,7 +44,7 @@ def funnel(steps: Sequence[tuple[str, int]], title: str = "What each step leaves
     before = np.concatenate([left[:1], left[:-1]])
     axes.barh(places, before, color=FAINT, alpha=0.45, height=0.68)
     axes.barh(places, left, color=PALETTE[0], height=0.68)
-    for place, count, removed in zip(places, left, before - left, strict=True):
+    for place, (count, removed) in enumerate(zip(left, before - left, strict=True)):
         lost = f"  −{removed:,}" if removed else ""
         axes.text(
             max(count, count + removed) + total * 0.012,
@@ -195,8 +195,8 @@ def heatmap(
     axes.set_xticks(range(len(columns)), [_label(name) for name in columns])
     axes.tick_params(axis="x", rotation=30 if slanted else 0)
     if slanted:
-        for text in axes.get_xticklabels():
-            text.set_ha("right")
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
     axes.set_yticks(range(len(rows)), [_label(name) for name in rows])
     axes.tick_params(length=0)
     for spine in axes.spines.values():

@@ -61,8 +61,8 @@ def train(tokens: Ints, offsets: Ints, *, vocabulary_size: int, order: int = 5) 
 
     Args:
         tokens: Word ids of all documents, one after the other, each in [0, vocabulary_size).
-        offsets: Where documents begin, and the end of the last: document d is tokens[offsets[d]:offsets[d+1]].
-            No n-gram crosses from one document to the next.
+        offsets: Where documents begin, and the end of the last: d is tokens[offsets[d]:offsets[d + 1]]. No
+            n-gram crosses from one document to the next.
         vocabulary_size: How many words there are; every one of them gets a probability, seen or not.
         order: The longest n-gram, at least 2; shorter where no document is that long.
 
@@ -129,7 +129,7 @@ class _Grams:
     keys: npt.NDArray[np.int64]
     raw: npt.NDArray[np.int64]
     example: npt.NDArray[np.int64]
-    nodes: npt.NDArray[np.int64]
+    nodes: Ints
 
 
 def _extend(shorter: Ints, stream: Ints, position: Ints, length: int, vocabulary_size: int) -> _Grams:
@@ -146,7 +146,7 @@ def _extend(shorter: Ints, stream: Ints, position: Ints, length: int, vocabulary
 
 
 def _discounted(counts: Ints, prefixes: Ints, width: int) -> tuple[Floats, Floats]:
-    """Each n-gram's discounted share of its prefix's count, and the mass each of `width` prefixes keeps back."""
+    """Each n-gram's discounted share of its prefix's count, and the mass each of `width` prefixes frees."""
     removed = _discounts(counts)[np.minimum(counts, 3)]
     total = np.bincount(prefixes, weights=counts, minlength=width)
     freed = np.bincount(prefixes, weights=removed, minlength=width)

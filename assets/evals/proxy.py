@@ -275,7 +275,7 @@ def _claim(differences: dict[tuple[str, str], Interval], policy: ProxyPolicy) ->
 
 @dataclass(frozen=True)
 class _Sample:
-    """The documents that one arm trains on with one seed: rows, their tokens, their share of the arm's pool."""
+    """What one arm trains on with one seed: rows, their tokens, their share of the arm's pool."""
 
     arm: str
     seed: int
