@@ -10,20 +10,25 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets import settings
+
 T = TypeVar("T")
+
+# A table, or at least one table of the same schema, written as they come.
+Data: TypeAlias = pa.Table | Iterable[pa.Table]
 
 RUN_ID = pa.field("run_id", pa.string(), nullable=False)
 
@@ -53,6 +58,16 @@ class Write:
 
 
 @dataclass(frozen=True)
+class _File:
+    """A Parquet file that is written and waits for the transaction that makes it part of a table."""
+
+    table: str
+    schema: pa.Schema
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One committed change of the lake; `run_id` is the run that made it, where one did."""
 
@@ -66,7 +81,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Lake:
-    """A DuckLake below one folder: `catalog.sqlite`, `data/` and DuckDB's unpacked extensions."""
+    """A DuckLake below one folder: `catalog.sqlite` and `data/`."""
 
     root: Path
 
@@ -74,11 +89,6 @@ class Lake:
     def catalog(self) -> str:
         """The DuckLake catalogue's address, without the `ducklake:` prefix."""
         return os.environ.get("WINNOW_CATALOG") or f"sqlite:{self.root / 'catalog.sqlite'}"
-
-    @property
-    def extensions(self) -> Path:
-        """Where DuckDB unpacks the extensions that the environment's wheels carry."""
-        return self.root / "extensions"
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -124,68 +134,85 @@ class Lake:
         with self.connect() as connection:
             return _data_version(connection, table, source)
 
-    def replace(
-        self,
-        table: str,
-        data: pa.Table | Iterable[pa.Table],
-        *,
-        run_id: str,
-        source: str | None = None,
-        schema: pa.Schema | None = None,
-    ) -> Write:
-        """Replaces a table's rows, or one source's rows, in one transaction.
+    def replace(self, table: str, data: Data, *, run_id: str, source: str | None = None) -> Write:
+        """Replaces a table's rows, or one source's rows, in one transaction: `replace_all` of one table."""
+        return self.replace_all({table: data}, run_id=run_id, source=source)[table]
 
-        The Parquet file is written first and the transaction only swaps it in, so a writer killed at
-        any moment leaves the lake as it was; the orphaned file is removed by `clean`.
+    def replace_all(
+        self, tables: Mapping[str, Data], *, run_id: str, source: str | None = None
+    ) -> dict[str, Write]:
+        """Replaces several tables' rows, or one source's rows in each, in one transaction.
+
+        The Parquet files are written first, in the order given, and the transaction only swaps them in:
+        a writer killed at any moment leaves the lake as it was, and `clean` removes what it orphaned.
 
         Args:
-            table: `schema.name`; made on first use from the data's Arrow schema plus `run_id`, and
-                partitioned by `source` where one is given. New columns are added to an existing table.
-            data: A table, or tables that share a schema and are written as they come.
+            tables: The data by `schema.name`. A table is made on first use from its data's Arrow schema
+                plus `run_id`, partitioned by `source` where one is given; new columns are added.
             run_id: The run that writes; a column of every row and the commit's `extra_info`.
-            source: The partition to replace; None replaces the whole table.
-            schema: The data's schema; needed where `data` may be an empty iterable.
+            source: The partition to replace; None replaces whole tables.
         """
-        return self._write(table, data, run_id=run_id, source=source, schema=schema, keep=False)
+        files = [self._stage(table, data, run_id, source) for table, data in tables.items()]
+        return self._commit(files, run_id, source, keep=False)
 
     def append(self, table: str, data: pa.Table, *, run_id: str) -> Write:
         """Adds rows to a table that keeps its history, in one transaction."""
-        return self._write(table, data, run_id=run_id, source=None, schema=None, keep=True)
+        file = self._stage(table, data, run_id, None)
+        return self._commit([file], run_id, None, keep=True)[table]
 
-    def _write(
-        self,
-        table: str,
-        data: pa.Table | Iterable[pa.Table],
-        *,
-        run_id: str,
-        source: str | None,
-        schema: pa.Schema | None,
-        keep: bool,
-    ) -> Write:
+    def _stage(self, table: str, data: Data, run_id: str, source: str | None) -> _File:
         tables = iter([data] if isinstance(data, pa.Table) else data)
-        first = next(tables, None)
-        if first is None:
-            if schema is None:
-                raise ValueError(f"{table}: no data and no schema")
-            first = schema.empty_table()
-        file_schema = pa.schema([*first.schema, RUN_ID])
+        first = next(tables)
+        schema = pa.schema([*first.schema, RUN_ID])
         folder = self.root / "data" / Path(*table.split(".")) / (f"source={source}" if source else "")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4()}.parquet"
         rows = 0
-        with pq.ParquetWriter(path, file_schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for part in chain([first], tables):
                 rows += part.num_rows
                 run_ids = pa.repeat(run_id, part.num_rows)
-                writer.write_table(part.append_column(RUN_ID, run_ids).cast(file_schema))
-        size = path.stat().st_size
-        if rows == 0:
-            path.unlink()
-        swap = _Swap(table, path if rows else None, source, run_id, keep)
+                writer.write_table(part.append_column(RUN_ID, run_ids).cast(schema))
+        return _File(table, schema, path, rows)
+
+    def _commit(self, files: list[_File], run_id: str, source: str | None, *, keep: bool) -> dict[str, Write]:
+        message = f"{'append to' if keep else 'replace'} {', '.join(file.table for file in files)}"
+        message += f" of {source}" if source else ""
+
+        def swap() -> int:
+            connection.execute("BEGIN")
+            try:
+                for file in files:
+                    _swap(connection, file, source, keep=keep)
+                connection.execute(
+                    "CALL lake.set_commit_message('winnow', ?, extra_info => ?)", [message, run_id]
+                )
+                connection.execute("COMMIT")
+            except duckdb.Error:
+                # A commit that failed has already ended its transaction.
+                with suppress(duckdb.TransactionException):
+                    connection.execute("ROLLBACK")
+                raise
+            return connection.execute("FROM lake.last_committed_snapshot()").fetchone()[0]  # type: ignore[index]
+
         with self.connect() as connection:
-            _create(connection, table, file_schema, partitioned=source is not None)
-            snapshot = _retry(lambda: swap.commit(connection))
-            return Write(table, snapshot, rows, size if rows else 0, _data_version(connection, table, source))
+            for file in files:
+                _create(connection, file, partitioned=source is not None)
+            snapshot = _retry(swap)
+            writes = {
+                file.table: Write(
+                    table=file.table,
+                    snapshot=snapshot,
+                    rows=file.rows,
+                    bytes=file.path.stat().st_size,
+                    data_version=_data_version(connection, file.table, source),
+                )
+                for file in files
+            }
+        for file in files:
+            if file.rows == 0:
+                file.path.unlink()
+        return writes
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot still kept, oldest first."""
@@ -212,7 +239,7 @@ class Lake:
 def _attached(lake: Lake, _process: int) -> duckdb.DuckDBPyConnection:
     lake.root.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
-        config={"extension_directory": str(lake.extensions), "autoinstall_known_extensions": False}
+        config={"extension_directory": str(settings.extensions()), "autoinstall_known_extensions": False}
     )
     load_extensions(connection, lake.catalog)
     _retry(lambda: connection.execute(lake.attach_statement()))
@@ -234,7 +261,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, catalog: str) -> None
         try:
             connection.load_extension(loaded_as)
         except duckdb.IOException:
-            # First use in this lake: unpack it next to the data, never into the user's home.
+            # First use: unpack it below this project's own folder, not into the user's home.
             import_extension(name, con=connection)
             connection.load_extension(loaded_as)
 
@@ -249,78 +276,41 @@ def _data_version(connection: duckdb.DuckDBPyConnection, table: str, source: str
     return f"{rows}-{int(digest):016x}"
 
 
-def _create(
-    connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema, *, partitioned: bool
-) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, file: _File, *, partitioned: bool) -> None:
     existing = connection.execute(
         "SELECT column_name FROM duckdb_columns() "
         "WHERE database_name = 'lake' AND schema_name = ? AND table_name = ?",
-        table.split("."),
+        file.table.split("."),
     ).fetchall()
-    connection.register("written", schema.empty_table())
-    if existing:
-        known = {name for (name,) in existing}
+    connection.register("written", file.schema.empty_table())
+
+    def add_columns() -> None:
         described = connection.execute("DESCRIBE SELECT * FROM written").fetchall()
-        for name, type_ in ((row[0], row[1]) for row in described if row[0] not in known):
-            _retry(lambda n=name, t=type_: connection.execute(f'ALTER TABLE {table} ADD COLUMN "{n}" {t}'))
-        return
+        for name, type_ in (row[:2] for row in described if (row[0],) not in existing):
+            connection.execute(f'ALTER TABLE {file.table} ADD COLUMN IF NOT EXISTS "{name}" {type_}')
 
     def create() -> None:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.split('.')[0]}")
-        connection.execute("BEGIN")
-        try:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM written")
-            if partitioned:
-                connection.execute(f"ALTER TABLE {table} SET PARTITIONED BY (source)")
-            connection.execute("COMMIT")
-        except duckdb.Error:
-            _rollback(connection)
-            raise
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {file.table.split('.')[0]}")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {file.table} AS FROM written")
+        if partitioned:
+            connection.execute(f"ALTER TABLE {file.table} SET PARTITIONED BY (source)")
 
-    _retry(create)
+    _retry(add_columns if existing else create)
+    connection.unregister("written")
 
 
-@dataclass(frozen=True)
-class _Swap:
-    """The transaction of a write: old rows out, the new file in, the run named on the commit."""
-
-    table: str
-    path: Path | None
-    source: str | None
-    run_id: str
-    keep: bool
-
-    def commit(self, connection: duckdb.DuckDBPyConnection) -> int:
-        schema, name = self.table.split(".")
-        connection.execute("BEGIN")
-        try:
-            if self.source is not None:
-                connection.execute(f"DELETE FROM {self.table} WHERE source = ?", [self.source])
-            elif not self.keep:
-                connection.execute(f"DELETE FROM {self.table}")
-            if self.path is not None:
-                connection.execute(
-                    "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => ?, "
-                    "allow_missing => true)",
-                    [name, str(self.path), schema, self.source is not None],
-                )
-            message = f"{'append to' if self.keep else 'replace'} {self.table}"
-            if self.source is not None:
-                message += f" of {self.source}"
-            connection.execute(
-                "CALL lake.set_commit_message('winnow', ?, extra_info => ?)", [message, self.run_id]
-            )
-            connection.execute("COMMIT")
-        except duckdb.Error:
-            _rollback(connection)
-            raise
-        return connection.execute("FROM lake.last_committed_snapshot()").fetchone()[0]  # type: ignore[index]
-
-
-def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
-    # A commit that failed has already ended its transaction.
-    with suppress(duckdb.TransactionException):
-        connection.execute("ROLLBACK")
+def _swap(connection: duckdb.DuckDBPyConnection, file: _File, source: str | None, *, keep: bool) -> None:
+    if source is not None:
+        connection.execute(f"DELETE FROM {file.table} WHERE source = ?", [source])
+    elif not keep:
+        connection.execute(f"DELETE FROM {file.table}")
+    if file.rows:
+        schema, name = file.table.split(".")
+        connection.execute(
+            "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, hive_partitioning => ?, "
+            "allow_missing => true)",
+            [name, str(file.path), schema, source is not None],
+        )
 
 
 def _retry(action: Callable[[], T]) -> T:

@@ -1,0 +1,125 @@
+"""raw: what the sources hold, as documents; what can't be read, in quarantine; a sample to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import settings
+from assets.lake import Lake
+from assets.sources.ingest import Ingestion, fingerprint, ingest
+from assets.sources.inspection import inspection_sample
+from assets.sources.registry import Source
+from assets.stage import BY_SOURCE, CURATION, SOURCES, code_version, markdown_table, result
+
+FILES = dg.AssetKey(["source", "files"])
+
+source_files = dg.AssetSpec(
+    FILES,
+    group_name="source",
+    partitions_def=BY_SOURCE,
+    owners=[CURATION],
+    kinds={"file"},
+    description=(
+        "The files of each source, outside this system. Their names, sizes and times are observed before a "
+        "run: a source whose files and settings are as they were is not read again."
+    ),
+)
+
+
+def source_fingerprint(source: Source) -> str:
+    """What `source/files` observes of a source: its version as far as it shows without reading it."""
+    return fingerprint(source, settings.PROJECT)
+
+
+@dg.multi_asset(
+    name="raw_documents",
+    group_name="raw",
+    partitions_def=BY_SOURCE,
+    specs=[
+        dg.AssetSpec(
+            ["raw", "documents"],
+            deps=[FILES],
+            owners=[CURATION],
+            kinds={"duckdb", "parquet"},
+            code_version=code_version("sources", "documents.py"),
+            description="Every document of the source as it was read, one row each, with licence and origin.",
+        ),
+        dg.AssetSpec(
+            ["raw", "quarantine"],
+            deps=[FILES],
+            owners=[CURATION],
+            kinds={"duckdb", "parquet"},
+            code_version=code_version("sources", "documents.py"),
+            description=(
+                "What could not be read, with file, position, error and the first bytes: nothing is lost. "
+                "Rows in = documents + quarantined."
+            ),
+        ),
+        dg.AssetSpec(
+            ["raw", "sources"],
+            deps=[FILES],
+            owners=[CURATION],
+            kinds={"duckdb", "yaml"},
+            code_version=code_version("sources/registry.py"),
+            description="The source's entry in sources.yaml as it was when its documents were read.",
+        ),
+    ],
+)
+def raw_documents(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.MaterializeResult]:
+    source = SOURCES[context.partition_key]
+    ingestion = ingest(source, settings.PROJECT)
+    writes = lake.replace_all(
+        {
+            "raw.documents": ingestion,
+            "raw.quarantine": _after(ingestion, "quarantine"),
+            "raw.ingestions": _after(ingestion, "files"),
+            "raw.sources": source.facts(),
+        },
+        run_id=context.run_id,
+        source=source.name,
+    )
+    files = ingestion.files.to_pylist()
+    yield result(
+        lake,
+        writes["raw.documents"],
+        rows_in=sum(file["rows_in"] for file in files),
+        quarantined=writes["raw.quarantine"].rows,
+        skipped=sum(file["skipped"] for file in files),
+        files=markdown_table(files[:50]),
+    )
+    errors = ingestion.quarantine.select(["file", "position", "error"])
+    yield result(lake, writes["raw.quarantine"], errors=markdown_table(errors.slice(0, 50).to_pylist()))
+    yield result(lake, writes["raw.sources"], entry=markdown_table(source.facts().to_pylist()))
+
+
+def _after(ingestion: Ingestion, table: str) -> Iterator[pa.Table]:
+    # What a source refused is known once its documents have been read, and so written, to the end.
+    yield getattr(ingestion, table)
+
+
+@dg.asset(
+    key=["raw", "inspection"],
+    deps=[["raw", "documents"]],
+    group_name="raw",
+    partitions_def=BY_SOURCE,
+    owners=[CURATION],
+    kinds={"duckdb"},
+    code_version=code_version("sources/inspection.py", "privacy"),
+)
+def raw_inspection(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """A seeded sample to look at, even across kind, language and length; personal data is masked."""
+    from assets.privacy.findings import find_pii
+    from assets.privacy.redaction import redact
+
+    source = context.partition_key
+    sample = inspection_sample(lake.query("FROM raw.documents WHERE source = ?", [source]))
+    masked = redact(sample, find_pii(sample, settings.pii_key_file()))
+    sample = sample.set_column(sample.schema.get_field_index("text"), "text", masked["text"])
+    write = lake.replace("raw.inspection", sample, run_id=context.run_id, source=source)
+    shown = [{**row, "text": row["text"][:300]} for row in sample.drop(["source"]).to_pylist()]
+    return result(lake, write, sample=markdown_table(shown))

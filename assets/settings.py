@@ -1,0 +1,49 @@
+"""Where things lie. Each may be moved by an environment variable; the defaults need none.
+
+Importing this module also keeps libraries from writing or calling outside: caches go below `home()`,
+telemetry is off.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """Everything a run leaves behind: the lake, Dagster's history, releases. `WINNOW_HOME` moves it."""
+    return Path(os.environ.get("WINNOW_HOME") or PROJECT / "var").resolve()
+
+
+def sources_file() -> Path:
+    """The file that names the sources. `WINNOW_SOURCES` points at another one."""
+    return Path(os.environ.get("WINNOW_SOURCES") or PROJECT / "assets" / "sources" / "sources.yaml").resolve()
+
+
+def lake_root() -> Path:
+    """The lake's folder."""
+    return home() / "lake"
+
+
+def releases_root() -> Path:
+    """The folder of immutable releases and their aliases."""
+    return home() / "releases"
+
+
+def extensions() -> Path:
+    """Where DuckDB unpacks the extensions that the environment's wheels carry."""
+    return home() / "cache" / "duckdb"
+
+
+def pii_key_file() -> Path:
+    """The key that personal values are hashed with; outside the lake. `WINNOW_PII_KEY` overrides it."""
+    return home() / "keys" / "pii.key"
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(home() / "cache" / "numba"))
+os.environ.setdefault("MPLCONFIGDIR", str(home() / "cache" / "matplotlib"))
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster"))

@@ -1,0 +1,74 @@
+-- What is known of each document, one row a signal: the only thing that rules are held against.
+{{ config(materialized='ephemeral', pre_hook=[]) }}
+
+with signals as (
+    select * from {{ source('filtered', 'signals') }}
+),
+
+measured as (
+    unpivot (
+        select
+            doc_id,
+            source,
+            columns(* exclude (doc_id, source, content_hash, language, language_score, signal_version, run_id))::double
+        from signals
+    )
+    on columns(* exclude (doc_id, source))
+    into name signal value value
+),
+
+documents as (
+    select doc_id, source, consent from {{ source('raw', 'documents') }}
+),
+
+-- Confidence that a text is in another language than its source declares; 0 where it declares none.
+other_language as (
+    select
+        signals.doc_id,
+        signals.source,
+        'other_language_score' as signal,
+        case when signals.language <> sources.language then signals.language_score else 0 end::double as value
+    from signals
+    join {{ source('raw', 'sources') }} as sources using (source)
+),
+
+duplicates as (
+    select
+        documents.doc_id,
+        documents.source,
+        unnest(['exact_duplicate', 'near_duplicate']) as signal,
+        unnest([
+            coalesce(found.relation = 'exact' and not found.is_keeper, false),
+            coalesce(found.relation = 'near' and not found.is_keeper, false)
+        ])::double as value
+    from documents
+    left join {{ source('filtered', 'duplicates') }} as found using (doc_id)
+),
+
+contamination as (
+    select
+        documents.doc_id,
+        documents.source,
+        'contamination_overlap' as signal,
+        coalesce(max(found.overlap), 0)::double as value
+    from documents
+    left join {{ source('filtered', 'contamination') }} as found using (doc_id)
+    group by all
+),
+
+pii as (
+    select doc_id, source, 'pii_findings' as signal, n_findings::double as value
+    from {{ source('filtered', 'redacted') }}
+),
+
+consent as (
+    select doc_id, source, 'opted_out' as signal, (consent = 'opted_out')::double as value
+    from documents
+)
+
+select doc_id, source, signal, value from measured
+union all select * from other_language
+union all select * from duplicates
+union all select * from contamination
+union all select * from pii
+union all select * from consent

@@ -1,0 +1,5 @@
+-- A rule of the filter stage whose signal nobody measures would never fail: a typo must not switch it off.
+select rules.rule, rules.signal
+from {{ ref('rules') }} as rules
+where rules.stage = 'filtered'
+    and rules.signal not in (select distinct signal from {{ ref('evidence') }})

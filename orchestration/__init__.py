@@ -1,0 +1,1 @@
+"""How it runs: definitions, checks, automation and the console script."""

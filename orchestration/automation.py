@@ -1,0 +1,96 @@
+"""Time starts the head, data drives the tail, a person deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.raw import FILES, source_fingerprint
+from assets.stage import SOURCES
+
+HEAD = dg.AssetSelection.assets(
+    ["raw", "documents"],
+    ["raw", "quarantine"],
+    ["raw", "sources"],
+    ["raw", "inspection"],
+    ["filtered", "signals"],
+    ["filtered", "pii_findings"],
+    ["filtered", "redacted"],
+    ["filtered", "contamination"],
+)
+CHAMPION = dg.AssetSelection.assets(["deployed", "champion"])
+TAIL = dg.AssetSelection.all() - HEAD - CHAMPION - dg.AssetSelection.assets(FILES)
+
+curate_source = dg.define_asset_job(
+    "curate_source",
+    HEAD,
+    description="One source from its files to measured, redacted and checked documents.",
+)
+curate = dg.define_asset_job(
+    "curate",
+    TAIL,
+    description=(
+        "Everything after the sources: duplicates, decisions, scores, selection, evaluation, the candidate "
+        "release. Closed while any source's data is not validated as it is."
+    ),
+)
+
+# The tail's wish to run: something upstream holds other data, or code changed, or it was never made;
+# it waits while anything upstream is missing or at work. A re-read that changes no content starts nothing.
+ON_NEW_DATA = (
+    (
+        dg.AutomationCondition.any_deps_match(
+            dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
+        )
+        | dg.AutomationCondition.code_version_changed()
+        | dg.AutomationCondition.missing()
+    ).since_last_handled()
+    & ~dg.AutomationCondition.any_deps_missing()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("on new data")
+
+
+def observe(instance: dg.DagsterInstance, source: str) -> str:
+    """Records what the source's files look like now; Dagster compares it with what was read last."""
+    version = source_fingerprint(SOURCES[source])
+    instance.report_runless_asset_event(
+        dg.AssetObservation(FILES, partition=source, tags={"dagster/data_version": version})
+    )
+    return version
+
+
+def recuration_schedules() -> list[dg.ScheduleDefinition]:
+    """One schedule for each cron expression in use; it reads again the sources that name it."""
+    crons = sorted({source.cron for source in SOURCES.values()})
+    return [_recuration(cron, number) for number, cron in enumerate(crons, 1)]
+
+
+def _recuration(cron: str, number: int) -> dg.ScheduleDefinition:
+    names = sorted(name for name, source in SOURCES.items() if source.cron == cron)
+
+    @dg.schedule(
+        name="recurate" if number == 1 else f"recurate_{number}",
+        cron_schedule=cron,
+        job=curate_source,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        execution_timezone="UTC",
+        description=f"Reads again: {', '.join(names)}.",
+    )
+    def recurate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        for source in names:
+            observe(context.instance, source)
+            yield dg.RunRequest(partition_key=source, tags={"winnow/trigger": "schedule"})
+
+    return recurate
+
+
+def automation_sensor() -> dg.AutomationConditionSensorDefinition:
+    """Evaluates the tail's conditions; on from the first start, since Dagster's default one starts stopped."""
+    return dg.AutomationConditionSensorDefinition(
+        "data_drives_the_tail",
+        target=TAIL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+    )

@@ -1,0 +1,218 @@
+"""`winnow`: the console script. Thin: each command asks the same definitions, lake and releases as the UI."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from assets import settings
+
+app = typer.Typer(
+    help="An orchestrated, governed lifecycle for LLM training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Source = Annotated[str | None, typer.Option("--source", help="Only this source's head; the tail covers all.")]
+Stage = Annotated[
+    str | None, typer.Option("--from", help="Do this stage and all that follow, also where nothing changed.")
+]
+Approver = Annotated[str, typer.Option("--approved-by", help="The person who answers for it.")]
+
+
+@app.command()
+def run(source: Source = None, stage: Stage = None) -> None:
+    """Bring everything up to date: what is missing, changed or failed, and nothing else."""
+    raise typer.Exit(0 if _run(source, stage) else 1)
+
+
+def _run(source: str | None = None, stage: str | None = None) -> bool:
+    from assets.lake import Lake
+    from assets.stage import SOURCES
+    from orchestration import progress
+    from orchestration.execution import STAGES, due, execute, open_instance
+
+    if source is not None and source not in SOURCES:
+        raise typer.BadParameter(f"no source {source!r}; there are {', '.join(sorted(SOURCES))}")
+    if stage is not None and stage not in STAGES:
+        raise typer.BadParameter(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    lake = Lake(settings.lake_root())
+    names = [source] if source else None
+    with open_instance() as instance, progress.steps(console) as on_step:
+        plan = due(instance, lake, sources=names, stage=stage)
+        if not plan.head and not plan.tail:
+            console.print("Nothing changed since the last run: nothing was recomputed.")
+            return True
+        outcomes = [
+            execute(instance, "curate_source", partition=name, assets=assets, on_step=on_step(name))
+            for name, assets in plan.head.items()
+        ]
+        # What changed is known now: a source that gave the same content again leaves the tail as it is.
+        tail = due(instance, lake, sources=names, stage=stage).tail if plan.head else plan.tail
+        if tail:
+            outcomes.append(execute(instance, "curate", assets=tail, on_step=on_step("all sources")))
+    progress.failures(console, outcomes)
+    return all(outcome.success for outcome in outcomes)
+
+
+@app.command()
+def demo() -> None:
+    """The whole lifecycle on the configured sources, approved in your name, and what came of it."""
+    from orchestration import summary
+
+    started = time.monotonic()
+    success = _run()
+    if success:
+        _deploy(approved_by=_user(), reason="first look, by `make demo`", quiet=True)
+    summary.lifecycle(console)
+    console.print(
+        f"\n[bold]{'Done' if success else 'Stopped'}[/] after {time.monotonic() - started:.0f} s. "
+        "Open the UI with [bold]make dev[/] and go to http://127.0.0.1:3000; "
+        "ask about a document with [bold].venv/bin/winnow why DOC_ID[/]."
+    )
+    raise typer.Exit(0 if success else 1)
+
+
+@app.command("rerun-failed")
+def rerun_failed() -> None:
+    """Continue each failed run from where it failed, then whatever waited for it."""
+    from orchestration import progress
+    from orchestration.execution import execute, failed_runs, open_instance
+
+    with open_instance() as instance, progress.steps(console) as on_step:
+        failed = failed_runs(instance)
+        if not failed:
+            console.print("No failed runs.")
+        outcomes = []
+        for failure in failed:
+            if failure.job_name != "curate_source":
+                continue
+            name = failure.tags["dagster/partition"]
+            outcomes.append(
+                execute(
+                    instance, "curate_source", partition=name, reexecute=failure.run_id, on_step=on_step(name)
+                )
+            )
+    progress.failures(console, outcomes)
+    success = all(outcome.success for outcome in outcomes) and _run()
+    raise typer.Exit(0 if success else 1)
+
+
+@app.command()
+def history(
+    asset: Annotated[
+        str | None, typer.Argument(help="For example raw/documents; all assets by default.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Newest first.")] = 30,
+) -> None:
+    """Who made which version of an asset, when, from what: materialisations, newest first."""
+    from orchestration import summary
+    from orchestration.execution import open_instance
+
+    with open_instance() as instance:
+        summary.history(console, instance, asset, limit)
+
+
+@app.command()
+def why(
+    doc_id: Annotated[str, typer.Argument(help="A document's id, or the first characters of it.")],
+) -> None:
+    """Everything that was decided about one document: values, thresholds, verdicts, run and snapshot."""
+    from orchestration import summary
+
+    if not summary.why(console, doc_id):
+        raise typer.Exit(1)
+
+
+@app.command()
+def deploy(
+    approved_by: Approver,
+    reason: Annotated[str, typer.Option(help="Why, in their words.")] = "approved",
+) -> None:
+    """Make the candidate the champion: needs a named approver and a verdict without a failed gate."""
+    raise typer.Exit(0 if _deploy(approved_by, reason) else 1)
+
+
+def _deploy(approved_by: str, reason: str, *, quiet: bool = False) -> bool:
+    from assets.releases.store import ReleaseStore
+    from orchestration import progress
+    from orchestration.execution import execute, open_instance
+
+    releases = ReleaseStore(settings.releases_root())
+    candidate = releases.alias("candidate")
+    if candidate is not None and candidate == releases.alias("champion"):
+        if not quiet:
+            console.print(f"The candidate {candidate[:12]} is the champion already.")
+        return True
+    config = {"ops": {"deployed__champion": {"config": {"approved_by": approved_by, "reason": reason}}}}
+    with open_instance() as instance, progress.steps(console) as on_step:
+        outcome = execute(instance, "promote", config=config, on_step=on_step("release"))
+    progress.failures(console, [outcome])
+    if outcome.success:
+        console.print(f"Champion: {releases.alias('champion')}, approved by {approved_by}.")
+    return outcome.success
+
+
+@app.command()
+def rollback(
+    by: Annotated[str, typer.Option("--by", help="The person who rolls back.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, in their words.")] = "rolled back",
+) -> None:
+    """Put the previous champion back: one step, no rebuild."""
+    from assets.releases.store import ReleaseStore
+    from orchestration import progress
+    from orchestration.execution import execute, open_instance
+
+    config = {"ops": {"restore_previous": {"config": {"by": by or _user(), "reason": reason}}}}
+    with open_instance() as instance, progress.steps(console) as on_step:
+        outcome = execute(instance, "rollback", config=config, on_step=on_step("release"))
+    progress.failures(console, [outcome])
+    if outcome.success:
+        console.print(f"Champion: {ReleaseStore(settings.releases_root()).alias('champion')}.")
+    raise typer.Exit(0 if outcome.success else 1)
+
+
+@app.command()
+def releases() -> None:
+    """Every release, with its aliases, size, verdict and approver."""
+    from orchestration import summary
+
+    summary.releases(console)
+
+
+@app.command()
+def sources() -> None:
+    """The configured sources and what is in the lake of each."""
+    from orchestration import summary
+
+    summary.sources(console)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000) -> None:
+    """Serve the Dagster UI with schedules and automation on."""
+    from orchestration.execution import prepare_home
+
+    prepare_home()
+    dagster = Path(sys.executable).parent / "dagster"
+    # The installed script, not `-m`: the daemon and web server start children by the same name.
+    environment = os.environ | {"PATH": f"{dagster.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    command = [str(dagster), "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    raise typer.Exit(subprocess.call(command, env=environment, cwd=settings.PROJECT))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this uid, as in some containers
+        return f"uid {os.getuid()}"

@@ -1,0 +1,42 @@
+"""The two jobs by which a person deploys: promote a candidate, roll a champion back."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.releases.store import ReleaseStore
+
+promote = dg.define_asset_job(
+    "promote",
+    dg.AssetSelection.assets(["deployed", "champion"]),
+    description="Makes the candidate the champion. Needs a named approver and a verdict without a failed gate.",
+)
+
+
+class Rollback(dg.Config):
+    """Who rolls back, and why."""
+
+    by: str
+    reason: str = "rolled back"
+
+
+@dg.op(description="Puts the previous champion back, in one step.")
+def restore_previous(
+    context: dg.OpExecutionContext, config: Rollback, releases: dg.ResourceParam[ReleaseStore]
+) -> None:
+    champion = releases.alias("champion")
+    if champion is None:
+        raise dg.Failure("There is no champion to roll back from.")
+    release = releases.rollback(by=config.by, reason=config.reason, expected=champion)
+    context.log_event(
+        dg.AssetMaterialization(
+            ["deployed", "champion"],
+            metadata={"release": release.release_id, "rolled_back_from": champion, "by": config.by},
+            tags={"dagster/data_version": release.release_id},
+        )
+    )
+
+
+@dg.job(description="Puts the previous champion back: one click, no rebuild.")
+def rollback() -> None:
+    restore_previous()

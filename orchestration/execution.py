@@ -1,0 +1,282 @@
+"""Runs from the command line: what is due, and running exactly that, on the same history as the UI's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContext
+
+from assets import settings
+from assets.lake import Lake
+from assets.stage import BY_SOURCE, latest_validations
+
+STAGES = ("raw", "filtered", "scored", "evaluated", "deployed")
+
+INVOCATION = "winnow/invocation"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+STEP_EVENTS = {
+    dg.DagsterEventType.STEP_START,
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+}
+
+
+class _Loading(LoadingContext):
+    """What the status resolver batches its look-ups with; Dagster has one for web requests and for tests."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._loaders: dict[type, object] = {}
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self._instance
+
+    @property
+    def loaders(self) -> dict[type, object]:
+        return self._loaders
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened to one op of a run: started, succeeded, failed or skipped; seconds once it has ended."""
+
+    name: str
+    state: str
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its id, whether it succeeded, and its steps in the order they ended."""
+
+    job: str
+    partition: str | None
+    run_id: str
+    success: bool
+    steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a run would do: assets per source for the head, assets for the tail. Empty when all is current."""
+
+    head: dict[str, list[dg.AssetKey]] = field(default_factory=dict)
+    tail: list[dg.AssetKey] = field(default_factory=list)
+
+
+def prepare_home() -> Path:
+    """Dagster's home below the project's `var/`, with this project's instance settings in it."""
+    dagster_home = Path(os.environ["DAGSTER_HOME"])
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).parent / "dagster.yaml", dagster_home / "dagster.yaml")
+    return dagster_home
+
+
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the UI of `winnow dev` shows too."""
+    prepare_home()
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def job(name: str) -> dg.JobDefinition:
+    """A job by name; child processes rebuild theirs through this function."""
+    from orchestration.definitions import defs
+
+    return defs.resolve_job_def(name)
+
+
+def selection(name: str) -> set[dg.AssetKey]:
+    """The assets of a job."""
+    return set(job(name).asset_layer.executable_asset_keys)
+
+
+def due(
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    *,
+    sources: Iterable[str] | None = None,
+    stage: str | None = None,
+) -> Due:
+    """What is missing, changed upstream, changed in code, or not validated as it is, and all that follows.
+
+    Args:
+        sources: Look at these sources' heads only; all by default.
+        stage: Take everything from this stage on as due.
+    """
+    from orchestration.automation import observe
+    from orchestration.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    names = sorted(sources or BY_SOURCE.get_partition_keys())
+    for source in names:
+        observe(instance, source)
+    stale = CachingStaleStatusResolver(instance, graph, _Loading(instance))
+    validations = latest_validations(lake)
+    suited = {key.asset_key for key in graph.asset_check_keys}
+    forced = set(STAGES[STAGES.index(stage) :]) if stage else set()
+
+    def is_due(key: dg.AssetKey, partition: str | None) -> bool:
+        if key.path[0] in forced or stale.get_status(key, partition) != StaleStatus.FRESH:
+            return True
+        record = validations.get((key.to_user_string(), partition))
+        return key in suited and record is not None and not record["passed"]
+
+    def with_followers(keys: set[dg.AssetKey], within: set[dg.AssetKey]) -> list[dg.AssetKey]:
+        reached = set(keys)
+        frontier = list(keys)
+        while frontier:
+            for child in graph.get(frontier.pop()).child_keys & within - reached:
+                reached.add(child)
+                frontier.append(child)
+        return sorted(reached)
+
+    head, tail = selection("curate_source"), selection("curate")
+    per_source = {
+        source: with_followers({key for key in head if is_due(key, source)}, head) for source in names
+    }
+    per_source = {source: keys for source, keys in per_source.items() if keys}
+    below = {
+        child for keys in per_source.values() for key in keys for child in graph.get(key).child_keys
+    } & tail
+    partitions = {key: names if graph.get(key).is_partitioned else [None] for key in tail}
+    stale_tail = {key for key in tail if any(is_due(key, partition) for partition in partitions[key])}
+    return Due(per_source, with_followers(stale_tail | below, tail))
+
+
+def execute(
+    instance: dg.DagsterInstance,
+    name: str,
+    *,
+    partition: str | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
+    config: dict[str, object] | None = None,
+    reexecute: str | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Outcome:
+    """One run of a job in this process's children; reports its steps while it works.
+
+    Args:
+        partition: The source, for `curate_source`. `curate` always covers every source.
+        assets: The assets to materialise; all of the job's by default.
+        reexecute: A failed run to continue: what succeeded in it isn't done again.
+    """
+    tags = {INVOCATION: uuid.uuid4().hex}
+    keys = BY_SOURCE.get_partition_keys()
+    if partition is not None:
+        tags["dagster/partition"] = partition
+    elif name == "curate":
+        tags |= {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+    options = dg.ReexecutionOptions.from_failure(reexecute, instance) if reexecute else None
+    watcher = _Watcher(instance, tags[INVOCATION], on_step)
+    with watcher:
+        with dg.execute_job(
+            dg.build_reconstructable_job("orchestration.execution", "job", (name,)),
+            instance=instance,
+            run_config=QUIET | (config or {}),
+            tags=tags,
+            asset_selection=None if reexecute else assets,
+            reexecution_options=options,
+        ) as result:
+            run_id, success = result.run_id, result.success
+    return Outcome(name, partition, run_id, success, tuple(watcher.ended))
+
+
+class _Watcher:
+    """Follows the run with a given tag in the event log, from a thread, and hands on its steps."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, invocation: str, on_step: Callable[[Step], None]
+    ) -> None:
+        self.ended: list[Step] = []
+        self._instance = instance
+        self._invocation = invocation
+        self._on_step = on_step
+        self._run_id: str | None = None
+        self._cursor: str | None = None
+        self._started: dict[str, float] = {}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> _Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._done.wait(0.3):
+            self._read()
+        self._read()
+
+    def _read(self) -> None:
+        if self._run_id is None:
+            runs = self._instance.get_runs(dg.RunsFilter(tags={INVOCATION: self._invocation}), limit=1)
+            if not runs:
+                return
+            self._run_id = runs[0].run_id
+        connection = self._instance.get_records_for_run(self._run_id, self._cursor, of_type=STEP_EVENTS)
+        self._cursor = connection.cursor
+        for record in connection.records:
+            self._handle(record.event_log_entry)
+
+    def _handle(self, entry: dg.EventLogEntry) -> None:
+        event = entry.get_dagster_event()
+        name = event.step_key or ""
+        if event.event_type == dg.DagsterEventType.STEP_START:
+            self._started[name] = entry.timestamp
+            self._on_step(Step(name, "started"))
+            return
+        seconds = entry.timestamp - self._started[name] if name in self._started else None
+        states = {
+            dg.DagsterEventType.STEP_SUCCESS: "succeeded",
+            dg.DagsterEventType.STEP_FAILURE: "failed",
+            dg.DagsterEventType.STEP_SKIPPED: "skipped",
+        }
+        error = None
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            error = _message(event.step_failure_data)
+        step = Step(name, states[event.event_type], seconds, error)
+        self.ended.append(step)
+        self._on_step(step)
+
+
+def _message(failure: object) -> str:
+    """A failed step's own words: the user's exception, without Dagster's frame around it."""
+    data = getattr(failure, "user_failure_data", None)
+    if data is not None and data.description:
+        return data.description
+    error = getattr(failure, "error", None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed"
+
+
+def failed_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The runs to repeat: for each job and source, the newest one, where it failed."""
+    latest: dict[tuple[str, str | None], dg.DagsterRun] = {}
+    for run in instance.get_runs(limit=500):
+        latest.setdefault((run.job_name, run.tags.get("dagster/partition")), run)
+    failed = [run for run in latest.values() if run.status == dg.DagsterRunStatus.FAILURE]
+    return sorted(
+        failed, key=lambda run: (run.job_name != "curate_source", run.tags.get("dagster/partition", ""))
+    )
