@@ -46,12 +46,13 @@ def discriminate(scores: np.ndarray, positive: np.ndarray, threshold: float = 0.
     positive = np.asarray(positive, dtype=bool)
     accepted = scores >= threshold
     hits = int((accepted & positive).sum())
-    # F1 = 2J / (1 + J) of the share J of hits among all accepted or positive: so does its interval.
+    # F1 = 2J / (1 + J) of the share J of hits among all accepted or positive, and so is its interval.
     share = wilson(hits, int((accepted | positive).sum()))
+    value, low, high = (2 * x / (1 + x) for x in (share.value, share.low, share.high))
     return Discrimination(
         precision=wilson(hits, int(accepted.sum())),
         recall=wilson(hits, int(positive.sum())),
-        f1=Interval(*(2 * x / (1 + x) for x in (share.value, share.low, share.high)), share.n),
+        f1=Interval(value, low, high, share.n),
         auroc=auroc(scores, positive),
         brier=paired_mean((scores - positive) ** 2),
     )

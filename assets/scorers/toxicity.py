@@ -53,9 +53,7 @@ def terms() -> tuple[Term, ...]:
         lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     listed = []
     for number, line in enumerate(lines, start=2):
-        term = Term(
-            line["term"], line["category"], float(line["weight"]), line["language"], line["match"]
-        )
+        term = Term(line["term"], line["category"], float(line["weight"]), line["language"], line["match"])
         if not 0 < term.weight < 1 or term.match not in ("word", "prefix", "phrase"):
             raise ValueError(f"{TERMS.name} line {number}: weight {term.weight}, match {term.match!r}")
         if term.match == "word" and not term.term.isascii():
@@ -107,12 +105,12 @@ def _hits(texts: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np
         connection.register("texts", table)
         found = connection.execute(
             r"""
-            SELECT row, regexp_replace(lower(hit), '\s+', ' ', 'g') AS hit, count(*) AS seen, any_value(length)
-            FROM (
+            WITH found AS (
                 SELECT row, length(text) AS length, unnest(regexp_extract_all(text, $pattern, 1)) AS hit
                 FROM texts
             )
-            GROUP BY ALL ORDER BY ALL
+            SELECT row, regexp_replace(lower(hit), '\s+', ' ', 'g') AS hit, count(*) AS seen, length
+            FROM found GROUP BY ALL ORDER BY ALL
             """,
             {"pattern": _pattern()},
         ).fetchnumpy()
