@@ -164,23 +164,21 @@ def _contents(manifest: Manifest) -> str:
 
 
 def _sources(manifest: Manifest) -> str:
+    counts = manifest["counts"]
     origins = {origin["source"]: origin for origin in manifest["origins"]}
-    return _table(
-        ("Source", "Title", "Address", "Licence", "Documents", "Bytes of text", "Collected from", "to"),
+    totals = _table(
+        ("Source", "Title", "Address", "Documents"),
         (
-            (
-                row["source"],
-                origins.get(row["source"], {}).get("title"),
-                origins.get(row["source"], {}).get("uri"),
-                row["license"],
-                row["documents"],
-                row["text_bytes"],
-                row["first_collected"],
-                row["last_collected"],
-            )
-            for row in manifest["counts"]["sources"]
+            (name, origins.get(name, {}).get("title"), origins.get(name, {}).get("uri"), documents)
+            for name, documents in counts["source"].items()
         ),
     )
+    columns = ("source", "license", "documents", "text_bytes", "first_collected", "last_collected")
+    licensed = _table(
+        ("Source", "Licence", "Documents", "Bytes of text", "Collected from", "to"),
+        ([row[column] for column in columns] for row in counts["sources"]),
+    )
+    return f"{totals}\n\n{licensed}"
 
 
 def _licenses(manifest: Manifest) -> str:
@@ -288,7 +286,7 @@ def _provenance(manifest: Manifest) -> str:
 SECTIONS: tuple[tuple[str, str, Callable[[Manifest], str]], ...] = (
     ("Summary", "about", _summary),
     ("Contents", "counts", _contents),
-    ("Sources", "counts.sources, origins", _sources),
+    ("Sources", "counts.source, counts.sources, origins", _sources),
     ("Licences", "counts.license", _licenses),
     ("Languages", "counts.language", _languages),
     ("Funnel", "funnel", _funnel),
