@@ -32,8 +32,8 @@ SCHEMA = pa.schema(
 def identify(texts: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The most probable language of each text and its probability: one row a text, in the order given.
 
-    `language` is a BCP-47 primary subtag as the model gives it; a null text, or one of fewer than four letters,
-    is `und` with 0.
+    `language` is a BCP-47 primary subtag as the model gives it; a null text, or one of fewer than four
+    letters, is `und` with 0.
     """
     languages: list[str] = [UNDETERMINED] * len(texts)
     scores = np.zeros(len(texts), np.float32)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from assets.filters import characters
+from assets.filters.buffers import text_buffers
 from assets.filters.kernels import SHORT_LINE, STOP_WORDS, Count, count
 
 GOPHER = "Rae et al. 2021 (Gopher)"
@@ -331,16 +332,8 @@ def warm() -> None:
     measure(pa.array(["warm"]))
 
 
-def buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of a string array and the offsets of its texts (length + 1); a null reads as empty."""
-    plain = texts.cast(pa.large_string()).fill_null("")
-    _, offsets, data = plain.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
-    return np.frombuffer(data or b"", np.uint8), bounds
-
-
 def _measure(texts: pa.Array) -> pa.Table:
-    data, offsets = buffers(texts)
+    data, offsets = text_buffers(texts)
     counts = count(data, offsets, characters.flags()).T
     return pa.Table.from_arrays([pa.array(_value(signal, counts)) for signal in SIGNALS], schema=SCHEMA)
 

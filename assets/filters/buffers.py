@@ -1,0 +1,22 @@
+"""A column of texts as compiled code sees it: UTF-8 bytes and offsets, without a copy where Arrow allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes of a string array and where each text starts in them (length + 1); a null reads as empty."""
+    plain = texts.cast(pa.large_string()).fill_null("")
+    _, offsets, data = plain.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
+    return np.frombuffer(data or b"", np.uint8), bounds
+
+
+def from_text_buffers(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> pa.Array:
+    """The string array that such bytes and offsets are."""
+    return pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )

@@ -1,0 +1,202 @@
+"""Exact and near duplicates: clusters, keepers, scripts, large buckets, and a corpus with known groups."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import random
+import unicodedata
+import zlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assets.documents import content_hash, document_id
+from assets.filters.duplicates import SCHEMA, NearDuplicatePolicy, find_duplicates
+from assets.filters.folding import fold
+from assets.intervals import wilson
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
+
+
+def prose(seed: int, words: int = 80) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=words))
+
+
+def table(texts: dict[str, str], **columns: list[Any]) -> pa.Table:
+    """A table of documents by id; further columns in the same order."""
+    return pa.table(
+        {
+            "doc_id": pa.array(texts, pa.string()),
+            "source": pa.array(["test"] * len(texts), pa.string()),
+            "text": pa.array(texts.values(), pa.string()),
+            "content_hash": pa.array(map(content_hash, texts.values()), pa.string()),
+            "license": pa.array(["MIT"] * len(texts), pa.string()),
+        }
+        | columns
+    )
+
+
+def by_id(duplicates: pa.Table) -> dict[str, dict[str, Any]]:
+    return {row["doc_id"]: row for row in duplicates.to_pylist()}
+
+
+def test_exact_and_near_copies_join_one_cluster_with_one_keeper() -> None:
+    text = prose(1)
+    rows = by_id(
+        find_duplicates(
+            table(
+                {"d": text, "b": text, "c": text.upper().replace(" ", ",  ", 5), "a": prose(2), "e": prose(3)}
+            )
+        )
+    )
+    assert rows.keys() == {"b", "c", "d"}
+    assert {row["cluster_id"] for row in rows.values()} == {"b"}
+    # The copy with more punctuation is the longest.
+    assert {row["keeper_id"] for row in rows.values()} == {"c"}
+    assert [row["is_keeper"] for row in rows.values()] == [False, True, False]
+    assert [row["relation"] for row in rows.values()] == ["near", "exact", "near"]
+    assert [row["similarity"] for row in rows.values()] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("licenses", "synthetic", "keeper"),
+    [
+        (["NOASSERTION", "MIT", "MIT"], [False, True, False], "c"),
+        (["MIT", "NOASSERTION", None], [True, False, False], "a"),
+        (["MIT", "MIT", "MIT"], [True, False, False], "b"),
+        (["MIT", "MIT", "MIT"], [None, None, None], "a"),
+    ],
+)
+def test_the_keeper_is_licensed_then_natural_then_of_smallest_id(
+    licenses: list[str | None], synthetic: list[bool | None], keeper: str
+) -> None:
+    documents = table(
+        dict.fromkeys("abc", "the same text"), license=licenses, synthetic=pa.array(synthetic, pa.bool_())
+    )
+    assert set(find_duplicates(documents)["keeper_id"].to_pylist()) == {keeper}
+
+
+def test_numbers_dates_and_punctuation_do_not_tell_texts_apart() -> None:
+    text = prose(4)
+    rows = by_id(find_duplicates(table({"a": f"{text} on 2024-01-31.", "b": f"{text} on 1999-12-05!"})))
+    assert {key: (row["relation"], row["similarity"]) for key, row in rows.items()} == {
+        "a": ("exact", 1.0),
+        "b": ("near", 1.0),
+    }
+
+
+def test_texts_shorter_than_an_ngram_match_only_exactly() -> None:
+    rows = by_id(find_duplicates(table({"a": "One two three.", "b": "one two three", "c": "one two three"})))
+    assert rows.keys() == {"b", "c"}
+    assert {row["relation"] for row in rows.values()} == {"exact"}
+
+
+def test_korean_and_chinese_texts_are_compared_in_their_own_words() -> None:
+    korean = "오늘은 날씨가 매우 맑고 바람이 조금 불어서 공원에 산책을 나온 사람들이 아주 많았습니다 "
+    korean = korean + "아이들은 잔디밭에서 공을 차며 놀고 어른들은 나무 그늘에 앉아 이야기를 나누었습니다"
+    chinese = (
+        "今天天气很好公园里有很多人散步孩子们在草地上踢球大人们坐在树荫下聊天直到太阳下山才慢慢地走回家去"
+    )
+    rows = by_id(
+        find_duplicates(
+            table(
+                {
+                    "ka": korean,
+                    "kb": unicodedata.normalize("NFD", korean) + " 끝",
+                    "za": chinese,
+                    "zb": f"{chinese}。",
+                }
+            )
+        )
+    )
+    assert {key: row["cluster_id"] for key, row in rows.items()} == {
+        "ka": "ka",
+        "kb": "ka",
+        "za": "za",
+        "zb": "za",
+    }
+
+
+def test_the_answer_does_not_depend_on_the_order_of_rows_or_chunks() -> None:
+    texts = {f"{i:03}": prose(i % 40) + (" changed" if i % 3 else "") for i in range(120)}
+    documents = table(texts)
+    shuffled = documents.take(pa.array(np.random.default_rng(1).permutation(len(texts))))
+    halves = pa.concat_tables([shuffled.slice(0, 50), shuffled.slice(50)])
+    found = find_duplicates(documents)
+    assert found.schema == SCHEMA
+    assert found.num_rows == 120
+    assert find_duplicates(halves) == found
+
+
+def test_the_estimate_is_close_to_the_true_similarity() -> None:
+    words = prose(7, 400).split()
+    changed = [*words[:330], *prose(8, 70).split()]
+    texts = {"a": " ".join(words), "b": " ".join(changed)}
+    one, other = ({tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in (words, changed))
+    true = len(one & other) / len(one | other)
+    rows = find_duplicates(table(texts), NearDuplicatePolicy(similarity=0.5, bands=28, rows=4)).to_pylist()
+    estimate = min(row["similarity"] for row in rows)
+    # Four standard errors of a mean of 112 comparisons.
+    assert abs(estimate - true) < 4 * (true * (1 - true) / 112) ** 0.5
+
+
+def test_a_bucket_of_boilerplate_stays_linear() -> None:
+    boilerplate = prose(9, 300)
+    texts = {f"{i:05}": f"{boilerplate} {WORDS[i % 700]} {WORDS[i // 700]}" for i in range(4000)}
+    found = find_duplicates(table(texts))
+    assert found.num_rows == 4000
+    assert set(found["cluster_id"].to_pylist()) == {"00000"}
+
+
+def test_nothing_in_nothing_out_and_a_repeated_id_is_an_error() -> None:
+    assert find_duplicates(table({})).num_rows == 0
+    assert find_duplicates(table({"a": "", "b": prose(1)})).num_rows == 0
+    twice = pa.concat_tables([table({"a": "x"}), table({"a": "y"})])
+    with pytest.raises(ValueError, match="doc_id a "):
+        find_duplicates(twice)
+
+
+def test_folding_keeps_letters_and_digits_of_every_script() -> None:
+    texts = pa.array(
+        ["Ｈello,\u200b WORLD!  It’s 2024", None, "日本語のABC。", unicodedata.normalize("NFD", "한국어")]
+    )
+    assert fold(texts).to_pylist() == ["hello world it s 2024", "", "日 本 語 の abc", "한국어"]
+    assert fold(texts.slice(0, 1), digits=False).to_pylist() == ["hello world it s 0000"]
+
+
+@pytest.mark.slow
+def test_known_near_duplicates_of_a_corpus_are_found() -> None:
+    corpus = DATA / "corpora" / "windows-powershell-docs.jsonl.gz"
+    if not corpus.exists():
+        pytest.skip("no ../shared/data beside the project: the corpus with known groups is not there")
+    with gzip.open(corpus, "rt") as lines:
+        rows = [
+            row
+            for row in map(json.loads, lines)
+            if zlib.crc32((row["dup_group"] or row["id"]).encode()) % 20 == 0
+        ]
+    texts = {document_id("docs", row["id"]): row["text"] for row in rows}
+    groups = dict(zip(texts, (row["dup_group"] for row in rows), strict=True))
+    found = find_duplicates(table(texts))
+    clusters = dict(zip(found["doc_id"].to_pylist(), found["cluster_id"].to_pylist(), strict=True))
+    known, named = pairs(groups), pairs(clusters)
+    recall = wilson(len(known & named), len(known))
+    precision = wilson(len(known & named), len(named))
+    assert recall.low > 0.93, recall.percent()
+    assert precision.low > 0.93, precision.percent()
+
+
+def pairs(labels: dict[str, str]) -> set[tuple[str, str]]:
+    """The pairs of ids that carry one label."""
+    members = defaultdict(list)
+    for key, label in labels.items():
+        if label:
+            members[label].append(key)
+    return {pair for ids in members.values() for pair in itertools.combinations(sorted(ids), 2)}
