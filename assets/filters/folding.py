@@ -19,6 +19,11 @@ DROPPED = 0
 # In the table beside the folded code point: a word of its own.
 ALONE = 1 << 31
 
+FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+FNV_PRIME = np.uint64(0x100000001B3)
+MIX = np.uint64(0xD6E8FEB86659FD93)
+HALF = np.uint64(32)
+
 
 def fold(texts: pa.Array, *, digits: bool = True) -> pa.Array:
     """Each text as its words: NFKC, lower case, words of letters and digits divided by single spaces.
@@ -36,6 +41,12 @@ def fold(texts: pa.Array, *, digits: bool = True) -> pa.Array:
         texts = pc.replace_with_mask(texts, foreign, pa.array(composed, pa.large_string()))
     data, offsets = text_buffers(texts)
     return from_text_buffers(*_fold(data, offsets, _table(digits)))
+
+
+def word_hashes(folded: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """A 64-bit hash of every word of folded texts, and where each text's words start (length + 1)."""
+    data, offsets = text_buffers(folded)
+    return _hash_words(data, offsets)
 
 
 @functools.cache
@@ -119,3 +130,24 @@ def _fold(data, offsets, table):  # type: ignore[no-untyped-def]
                 size += 4
         bounds[document + 1] = size
     return folded[:size].copy(), bounds
+
+
+@njit(nogil=True, cache=True)
+def _hash_words(data, offsets):  # type: ignore[no-untyped-def]
+    """FNV-1a of each word's bytes, mixed."""
+    documents = len(offsets) - 1
+    hashes = np.empty((offsets[documents] - offsets[0] + documents) // 2 + 1, np.uint64)
+    bounds = np.zeros(documents + 1, np.int64)
+    words = 0
+    for document in range(documents):
+        start, stop = offsets[document], offsets[document + 1]
+        value = FNV_OFFSET
+        for at in range(start, stop):
+            if data[at] != SPACE:
+                value = (value ^ np.uint64(data[at])) * FNV_PRIME
+            if data[at] == SPACE or at == stop - 1:
+                hashes[words] = (value ^ value >> HALF) * MIX
+                words += 1
+                value = FNV_OFFSET
+        bounds[document + 1] = words
+    return hashes[:words].copy(), bounds
