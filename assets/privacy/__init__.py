@@ -1,0 +1,1 @@
+"""Personal data: where it is, and the text without it."""

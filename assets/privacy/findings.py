@@ -1,0 +1,163 @@
+"""Where personal data is: entity, span, score and a keyed hash, never the value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.privacy.keys import PiiKey
+from assets.privacy.recognizers import ENTITIES, RECOGNIZERS, analyzer
+
+if TYPE_CHECKING:
+    from presidio_analyzer import RecognizerResult
+
+FINDING = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("entity", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("recognizer", pa.string(), nullable=False),
+        pa.field("value_hmac", pa.string(), nullable=False),
+        pa.field("key_id", pa.string(), nullable=False),
+    ]
+)
+"""One row a finding; `start` and `end` count code points of the text."""
+
+WINDOW = 8_000
+MARGIN = 1_000
+"""Code points. A longer text is searched a window at a time, each with the margin on both sides.
+
+spaCy refuses more than a million characters; well before that, the time of Presidio's e-mail pattern and of
+its search for context words grows with the square of the length. A finding belongs to the window it
+starts in, so only one longer than the margin can come out shortened.
+"""
+
+BATCH = 4_096
+
+HANGUL = r"[\x{1100}-\x{11FF}\x{3131}-\x{318E}\x{AC00}-\x{D7A3}]"
+
+
+class PiiError(RuntimeError):
+    """A document that could not be searched, named by source and id; it never quotes the text."""
+
+
+@dataclass(frozen=True)
+class PiiPolicy:
+    """What counts as a finding: these entities, at this score or above.
+
+    A number of the right shape alone scores 0.05 to 0.4; context words, a checksum or a telling format raise
+    it. At 0.4 valid phone numbers count, and nine digits count as a social security number only
+    where the words say so.
+    """
+
+    entities: tuple[str, ...] = ENTITIES
+    score_threshold: float = 0.4
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.entities) - set(ENTITIES)):
+            raise ValueError(f"no recogniser for {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A piece of a document's text: it starts at `offset` and answers for spans that start in [low, high)."""
+
+    row: int
+    text: str
+    offset: int
+    low: int
+    high: int
+
+
+def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) -> pa.Table:
+    """Every finding in `documents` (doc_id, source, text, language) as a `FINDING` table.
+
+    Rows are in the order of the documents, then by start, end and entity. Korean text, by its language hint
+    or because there is Hangul in it, is also searched for Korean numbers.
+
+    Raises:
+        PiiError: A recogniser failed on a document.
+    """
+    policy = policy or PiiPolicy()
+    identities = documents.select(["doc_id", "source"]).to_pylist()
+    found = []
+    for window, language, entities in _candidates(documents, policy):
+        identity = identities[window.row]
+        try:
+            results = _search(window.text, language, entities, policy.score_threshold)
+        except Exception as error:
+            # Presidio's messages may quote the value, and a chained traceback quotes the message.
+            name = f"{identity['source']}: document {identity['doc_id']}"
+            raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
+        for result in results:
+            start, end = window.offset + result.start, window.offset + result.end
+            if not window.low <= start < window.high:
+                continue
+            finding = identity | {
+                "entity": result.entity_type,
+                "start": start,
+                "end": end,
+                "score": result.score,
+                "recognizer": result.recognition_metadata[result.RECOGNIZER_NAME_KEY],
+                "value_hmac": key.hmac(window.text[result.start : result.end]),
+                "key_id": key.id,
+            }
+            found.append(((window.row, start, end, result.entity_type), finding))
+    found.sort(key=itemgetter(0))
+    return pa.Table.from_pylist([finding for _, finding in found], schema=FINDING)
+
+
+def blot(text: str, start: int, end: int) -> str:
+    """The text with [start, end) made unreadable and every other character where it was."""
+    return f"{text[:start]}<{'_' * (end - start - 2)}>{text[end:]}"
+
+
+def _search(text: str, language: str, entities: list[str], threshold: float) -> list[RecognizerResult]:
+    """Presidio's findings, and those it makes once the first are gone, until there are no more.
+
+    A value can hide its neighbour: of an object identifier's dotted numbers, four pass for an IP address, and
+    only without them do the rest pass for a phone number. Redacted text must not bring them out.
+    """
+    found = []
+    while results := analyzer().analyze(text, language, entities=entities, score_threshold=threshold):
+        found += results
+        for result in results:
+            text = blot(text, result.start, result.end)
+    return found
+
+
+def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, str, list[str]]]:
+    """Each window that can hold a finding, with its language and the entities it can hold."""
+    recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
+    hints = documents.column("language").to_pylist()
+    windows = _windows(documents.column("text"))
+    while batch := list(islice(windows, BATCH)):
+        texts = pa.array([window.text for window in batch], pa.large_string())
+        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
+        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
+        for i, window in enumerate(batch):
+            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
+            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
+            if entities:
+                yield window, language, entities
+
+
+def _windows(texts: pa.ChunkedArray) -> Iterator[_Window]:
+    for row, text in enumerate(texts):
+        text = text.as_py()
+        if len(text) <= WINDOW + MARGIN:
+            yield _Window(row, text, 0, 0, len(text))
+            continue
+        for low in range(0, len(text), WINDOW):
+            high = low + WINDOW
+            offset = max(0, low - MARGIN)
+            yield _Window(row, text[offset : high + MARGIN], offset, low, high)

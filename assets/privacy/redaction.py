@@ -1,0 +1,131 @@
+"""Text without the personal data found in it: each value gives way to its entity's name."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from assets.documents import MESSAGES, turn_offsets
+from assets.privacy.findings import PiiError, PiiPolicy, blot, find_pii
+from assets.privacy.keys import PiiKey
+
+REDACTED = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("messages", MESSAGES),
+        pa.field("n_findings", pa.int64(), nullable=False),
+    ]
+)
+"""One row a document, with or without findings; `content_hash` is the original text's."""
+
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*>")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of text [start, end), in code points, that a placeholder of its entity stands in for."""
+
+    start: int
+    end: int
+    entity: str
+
+
+def redact(documents: pa.Table, findings: pa.Table) -> pa.Table:
+    """`documents` (doc_id, source, content_hash, text, messages) with placeholders for values, as `REDACTED`.
+
+    Turns are redacted by the same spans as the text, which is their rendering.
+
+    Raises:
+        PiiError: A finding names no document among them, or lies outside its document's text.
+    """
+    by_document = defaultdict(list)
+    for finding in findings.select(["doc_id", "entity", "start", "end", "score"]).to_pylist():
+        by_document[finding["doc_id"]].append(finding)
+    texts, messages, counts = [], [], []
+    for document in documents.select(["doc_id", "source", "text", "messages"]).to_pylist():
+        text, found = document["text"], by_document.pop(document["doc_id"], [])
+        if any(not 0 <= finding["start"] < finding["end"] <= len(text) for finding in found):
+            name = f"{document['source']}: document {document['doc_id']}"
+            raise PiiError(f"{name}: a finding lies outside its text")
+        spans = resolve(found)
+        texts.append(_replace(text, spans))
+        messages.append(_redact_turns(document["messages"], spans))
+        counts.append(len(spans))
+    if by_document:
+        raise PiiError(f"findings for {len(by_document)} unknown documents, the first {min(by_document)}")
+    identity = documents.select(["doc_id", "source", "content_hash"]).columns
+    return pa.table(
+        dict(zip(REDACTED.names, [*identity, texts, messages, counts], strict=True)), schema=REDACTED
+    )
+
+
+def resolve(findings: Iterable[Mapping]) -> list[Span]:
+    """One document's findings (entity, start, end, score) as spans apart from each other, in order.
+
+    Findings that overlap become one span over all of them, so that no end of a value stays behind; its
+    entity is that of the highest score, then the longest, then the earliest, then the first by name.
+    Findings that only touch stay two.
+    """
+    groups: list[list[Mapping]] = []
+    end = 0
+    for finding in sorted(findings, key=lambda f: (f["start"], f["end"])):
+        if not groups or finding["start"] >= end:
+            groups.append([])
+        groups[-1].append(finding)
+        end = max(end, finding["end"])
+    return [_merge(group) for group in groups]
+
+
+def residual(redacted: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) -> pa.Table:
+    """What is still found in redacted text (doc_id, source, text), as findings; no row when all is well.
+
+    Placeholders are blotted out first: their names are words that would raise the score of a number that
+    follows them.
+    """
+    blotted = [
+        PLACEHOLDER.sub(lambda match: blot(match[0], 0, len(match[0])), text)
+        for text in redacted.column("text").to_pylist()
+    ]
+    documents = redacted.select(["doc_id", "source"])
+    documents = documents.append_column("text", pa.array(blotted, pa.string()))
+    return find_pii(documents.append_column("language", pa.nulls(len(blotted), pa.string())), key, policy)
+
+
+def _merge(findings: list[Mapping]) -> Span:
+    first = min(findings, key=lambda f: (-f["score"], f["start"] - f["end"], f["start"], f["entity"]))
+    return Span(min(f["start"] for f in findings), max(f["end"] for f in findings), first["entity"])
+
+
+def _redact_turns(messages: list[dict[str, str]] | None, spans: list[Span]) -> list[dict[str, str]] | None:
+    """The turns of a conversation, each span applied to the turn that it lies in.
+
+    A span over the end of a turn loses a part to each of the two, so that no half of a value stays behind.
+    """
+    if messages is None:
+        return None
+    redacted = []
+    for message, start in turn_offsets(messages):
+        content = message["content"].strip()
+        end = start + len(content)
+        inside = [
+            Span(max(span.start, start) - start, min(span.end, end) - start, span.entity)
+            for span in spans
+            if span.start < end and span.end > start
+        ]
+        redacted.append({"role": message["role"], "content": _replace(content, inside)})
+    return redacted
+
+
+def _replace(text: str, spans: list[Span]) -> str:
+    pieces, position = [], 0
+    for span in spans:
+        pieces += [text[position : span.start], f"<{span.entity}>"]
+        position = span.end
+    return "".join([*pieces, text[position:]])
