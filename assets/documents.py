@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
@@ -73,6 +73,18 @@ def content_hash(text: str) -> str:
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
+TURN_BREAK = "\n\n"
+
+
 def render(messages: Iterable[Mapping[str, str]]) -> str:
     """The canonical text of a conversation: one block a turn, `role: content`, a blank line between."""
-    return "\n\n".join(f"{turn['role']}: {turn['content'].strip()}" for turn in messages)
+    return TURN_BREAK.join(f"{turn['role']}: {turn['content'].strip()}" for turn in messages)
+
+
+def turn_offsets(messages: Iterable[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], int]]:
+    """Each turn with the place, in code points, where its stripped content begins in what `render` gives."""
+    position = 0
+    for turn in messages:
+        start = position + len(f"{turn['role']}: ")
+        yield turn, start
+        position = start + len(turn["content"].strip()) + len(TURN_BREAK)

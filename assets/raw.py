@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from itertools import chain
 
 import dagster as dg
 import pyarrow as pa
 
 from assets import settings
+from assets.documents import DOCUMENT
 from assets.lake import Lake
 from assets.sources.ingest import Ingestion, fingerprint, ingest
-from assets.sources.inspection import inspection_sample
+from assets.sources.inspection import INSPECTED, inspection_sample
 from assets.sources.registry import Source
 from assets.stage import BY_SOURCE, CURATION, SOURCES, code_version, markdown_table, result
 
@@ -30,8 +33,9 @@ source_files = dg.AssetSpec(
 
 
 def source_fingerprint(source: Source) -> str:
-    """What `source/files` observes of a source: its version as far as it shows without reading it."""
-    return fingerprint(source, settings.PROJECT)
+    """What `source/files` observes of a source: its files and its entry, as far as they show unread."""
+    entry = hashlib.blake2b(str(source.facts().to_pylist()).encode(), digest_size=6).hexdigest()
+    return f"{fingerprint(source, settings.sources_file().parent)}-{entry}"
 
 
 @dg.multi_asset(
@@ -72,10 +76,11 @@ def raw_documents(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult]:
     source = SOURCES[context.partition_key]
-    ingestion = ingest(source, settings.PROJECT)
+    ingestion = ingest(source, settings.sources_file().parent)
     writes = lake.replace_all(
         {
-            "raw.documents": ingestion,
+            # A source may hold no document at all; the table is written all the same.
+            "raw.documents": chain([DOCUMENT.empty_table()], ingestion),
             "raw.quarantine": _after(ingestion, "quarantine"),
             "raw.ingestions": _after(ingestion, "files"),
             "raw.sources": source.facts(),
@@ -114,12 +119,14 @@ def _after(ingestion: Ingestion, table: str) -> Iterator[pa.Table]:
 def raw_inspection(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """A seeded sample to look at, even across kind, language and length; personal data is masked."""
     from assets.privacy.findings import find_pii
+    from assets.privacy.keys import load_key
     from assets.privacy.redaction import redact
 
     source = context.partition_key
     sample = inspection_sample(lake.query("FROM raw.documents WHERE source = ?", [source]))
-    masked = redact(sample, find_pii(sample, settings.pii_key_file()))
+    masked = redact(sample, find_pii(sample, load_key(settings.pii_key_file())))
     sample = sample.set_column(sample.schema.get_field_index("text"), "text", masked["text"])
+    sample = sample.select(INSPECTED)
     write = lake.replace("raw.inspection", sample, run_id=context.run_id, source=source)
     shown = [{**row, "text": row["text"][:300]} for row in sample.drop(["source"]).to_pylist()]
     return result(lake, write, sample=markdown_table(shown))

@@ -22,6 +22,11 @@ def sources_file() -> Path:
     return Path(os.environ.get("WINNOW_SOURCES") or PROJECT / "assets" / "sources" / "sources.yaml").resolve()
 
 
+def gates_file() -> Path:
+    """The file of gates that the verdict is made of. `WINNOW_GATES` points at another one."""
+    return Path(os.environ.get("WINNOW_GATES") or PROJECT / "assets" / "evals" / "gates.yaml").resolve()
+
+
 def lake_root() -> Path:
     """The lake's folder."""
     return home() / "lake"

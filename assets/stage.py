@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -32,8 +33,10 @@ VALIDATION = pa.schema(
         pa.field("source", pa.string()),
         pa.field("data_version", pa.string(), nullable=False),
         pa.field("passed", pa.bool_(), nullable=False),
-        pa.field("checks", pa.int64(), nullable=False),
-        pa.field("failed", pa.list_(pa.string())),
+        pa.field(
+            "results",
+            pa.list_(pa.struct([("name", pa.string()), ("severity", pa.string()), ("passed", pa.bool_())])),
+        ),
     ]
 )
 
@@ -125,7 +128,10 @@ def require_validated(
             if record is None:
                 problems.append(f"{asset} of {source}: never validated")
             elif not record["passed"]:
-                problems.append(f"{asset} of {source}: failed {', '.join(record['failed'])}")
+                broken = [
+                    r["name"] for r in record["results"] if r["severity"] == "critical" and not r["passed"]
+                ]
+                problems.append(f"{asset} of {source}: failed {', '.join(broken)}")
             elif not present or lake.data_version(table_of(asset), source) != record["data_version"]:
                 problems.append(f"{asset} of {source}: changed since it was validated")
     if problems:
@@ -134,7 +140,7 @@ def require_validated(
         )
 
 
-def latest_validations(lake: Lake) -> dict[tuple[str, str | None], dict[str, object]]:
+def latest_validations(lake: Lake) -> dict[tuple[str, str | None], dict[str, Any]]:
     """The newest validation record of each asset and source."""
     if not lake.exists("governance.validations"):
         return {}

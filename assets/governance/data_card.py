@@ -331,7 +331,9 @@ def _code(value: str | None) -> str:
 
 
 def _result(row: Mapping[str, Any]) -> str:
-    return "passed" if row["passed"] else "FAILED"
+    if row["passed"]:
+        return "passed"
+    return "FAILED" if row["severity"] == "critical" else "failed (warning)"
 
 
 def _cell(value: str) -> str:

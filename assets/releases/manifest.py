@@ -45,6 +45,7 @@ class Gate:
     n: int
     limit: float | None
     passed: bool
+    severity: str = "critical"
 
     @classmethod
     def measured(cls, gate: str, interval: Interval, *, limit: float | None, passed: bool) -> Gate:
@@ -260,7 +261,7 @@ class Manifest(Facts):
         gates = [
             f"gate {g.gate}: {g.value} [{g.low}, {g.high}] n={g.n}, limit {g.limit}"
             for g in self.verdict
-            if not g.passed
+            if not g.passed and g.severity == "critical"
         ]
         checks = [
             f"critical check {c.check} on {c.asset} at {c.data_version}"
