@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,10 +25,13 @@ os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file that a reader can open: its path or URI, and its size in bytes."""
+    """A file that a reader can open: its path or URI, and its size in bytes where the store tells it."""
 
     path: str
-    size: int
+    size: int | None
+
+
+WILDCARDS = frozenset("*?[")
 
 
 def is_remote(uri: str) -> bool:
@@ -31,37 +39,74 @@ def is_remote(uri: str) -> bool:
     return len(urlsplit(uri).scheme) > 1 and not uri.startswith("file://")
 
 
+def fixed_part(uri: str) -> str:
+    """The part of a path or URI before its first component with a wildcard: all of it where there is none."""
+    parts = uri.split("/")
+    wild = next((i for i, part in enumerate(parts) if WILDCARDS & set(part)), len(parts))
+    return "/".join(parts[:wild])
+
+
 def list_files(uri: str) -> list[FileEntry]:
     """The files that a path, folder or glob names, sorted by path; empty where it names none.
 
     Args:
         uri: A local path or an object-store or hub URI (`s3://`, `gs://`, `az://`, `hf://`); `*`, `**`
-            and `?` match as in a shell. A folder means every file below it.
+            and `?` match as in a shell. A folder means every file below it. On this machine a link to a
+            folder is listed as one entry and never walked into.
 
     Raises:
         OSError: The store cannot be reached or refuses access.
     """
-    import daft
-
-    frame = daft.from_glob_path(uri, io_config=_io_config(uri)).select("path", "size")
-    try:
-        batches = frame.to_arrow_iter()
-        listing = pa.Table.from_batches(batches, frame.schema().to_pyarrow_schema()).to_pydict()
-    except FileNotFoundError:
-        return []
-    entries = zip(listing["path"], listing["size"], strict=True)
-    return sorted(
-        (FileEntry(path.removeprefix("file://"), size or 0) for path, size in entries), key=lambda e: e.path
-    )
+    if not is_remote(uri):
+        return _list_local(uri.removeprefix("file://"))
+    found = _list_remote(uri)
+    if fixed_part(uri) == uri and [entry.path for entry in found] != [uri]:
+        # Daft lists a folder's own files only.
+        found = _list_remote(f"{uri.rstrip('/')}/**")
+    return found
 
 
 def open_file(path: str) -> IO[bytes]:
-    """A file opened for reading bytes, local or in an object store or hub."""
+    """A file opened for reading bytes, local or in an object store or hub.
+
+    Raises:
+        OSError: The file is not there, or the store cannot be reached or refuses access.
+    """
     if not is_remote(path):
-        return open(path.removeprefix("file://"), "rb")
+        return Path(path.removeprefix("file://")).open("rb")
     import daft
 
-    return daft.open_file(path, "rb", io_config=_io_config(path))
+    with _os_errors():
+        return io.BufferedReader(_StoredFile(daft.open_file(path, "rb", io_config=_io_config(path))), 1 << 20)
+
+
+def _list_local(uri: str) -> list[FileEntry]:
+    path, folder = Path(uri), fixed_part(uri)
+    pattern = uri.removeprefix(folder).lstrip("/")
+    if path.is_dir():
+        found = list(path.rglob("*"))
+    elif path.exists() or path.is_symlink():
+        found = [path]
+    elif pattern:
+        # pathlib's trailing `**` matches folders only.
+        found = list(Path(folder or "/").glob(f"{pattern}/*" if pattern.endswith("**") else pattern))
+    else:
+        return []
+    files = (each for each in found if each.is_symlink() or each.is_file())
+    return [FileEntry(str(f), f.stat().st_size if f.exists() else None) for f in sorted(files)]
+
+
+def _list_remote(uri: str) -> list[FileEntry]:
+    import daft
+
+    try:
+        with _os_errors():
+            frame = daft.from_glob_path(uri, io_config=_io_config(uri)).select("path", "size")
+            batches = frame.to_arrow_iter()
+            listing = pa.Table.from_batches(batches, frame.schema().to_pyarrow_schema()).to_pydict()
+    except FileNotFoundError:
+        return []
+    return sorted(map(FileEntry, listing["path"], listing["size"]), key=lambda entry: entry.path)
 
 
 def minhash(
@@ -80,6 +125,42 @@ def minhash(
     return frame.select(signature.alias("signature")).to_arrow().column("signature").combine_chunks()
 
 
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """A store's failures as OSError: Daft's own are ValueErrors, which read like bad data."""
+    from daft.exceptions import DaftCoreException
+
+    try:
+        yield
+    except DaftCoreException as error:
+        raise OSError(errno.EIO, str(error)) from error
+
+
+class _StoredFile(io.RawIOBase):
+    """A file in a store, whose failures are OSErrors."""
+
+    def __init__(self, file: io.IOBase) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with _os_errors():
+            return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _os_errors():
+            return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _io_config(uri: str) -> IOConfig | None:
     """Where AWS_ENDPOINT_URL names an S3-compatible server, Daft must be told: it doesn't read it itself."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -95,5 +176,7 @@ def _io_config(uri: str) -> IOConfig | None:
             access_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
             force_virtual_addressing=False,
             use_ssl=endpoint.startswith("https"),
+            # The default of 25 tries waits three minutes for a server that isn't there.
+            num_tries=5,
         )
     )
