@@ -147,6 +147,15 @@ def test_the_estimate_is_close_to_the_true_similarity() -> None:
     assert abs(estimate - true) < 4 * (true * (1 - true) / 112) ** 0.5
 
 
+def test_every_member_of_a_cluster_is_near_its_keeper_and_a_chain_is_cut() -> None:
+    words, fresh = prose(10, 400).split(), prose(11, 400).split()
+    texts = {f"{i:02}": " ".join([*fresh[: 20 * i], *words[20 * i :]]) for i in range(20)}
+    found = find_duplicates(table(texts), NearDuplicatePolicy(similarity=0.8))
+    assert len(found) > 10
+    assert len(set(found["cluster_id"].to_pylist())) > 3
+    assert min(found["similarity"].to_pylist()) >= 0.8
+
+
 def test_a_bucket_of_boilerplate_stays_linear() -> None:
     boilerplate = prose(9, 300)
     texts = {f"{i:05}": f"{boilerplate} {WORDS[i % 700]} {WORDS[i // 700]}" for i in range(4000)}

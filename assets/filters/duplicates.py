@@ -49,10 +49,10 @@ class NearDuplicatePolicy:
 def find_duplicates(documents: pa.Table, policy: NearDuplicatePolicy | None = None) -> pa.Table:
     """Every document that has a duplicate, with its cluster, its keeper and how it relates to that (SCHEMA).
 
-    Texts of fewer words than an n-gram are compared exactly only. A cluster joins documents through others,
-    so `similarity`, the estimated Jaccard similarity to the keeper, may lie below the policy's. The keeper is
-    a document with a known licence before one without, then one that isn't synthetic, then the longest, then
-    the one of smallest id; `cluster_id` is the smallest id of all. Sorted by doc_id.
+    Every member of a cluster has the keeper's text or is near it: `similarity` is the estimated Jaccard
+    similarity to the keeper. Texts of fewer words than an n-gram are compared exactly only. The keeper is a
+    document with a known licence before one without, then one that isn't synthetic, then the longest, then
+    the one of smallest id; `cluster_id` is the smallest id of the cluster. Sorted by doc_id.
 
     Args:
         documents: Columns doc_id, source, text, content_hash and license; `synthetic` and `characters`, the
@@ -71,7 +71,7 @@ def find_duplicates(documents: pa.Table, policy: NearDuplicatePolicy | None = No
         repeated = next(one for one, other in itertools.pairwise(ids.to_pylist()) if one == other)
         raise ValueError(f"doc_id {repeated} stands in more than one row")
 
-    # From here on a text is known by the first document that has it.
+    # From here on a text is a number, whatever documents have it.
     codes = np.asarray(documents.column("content_hash").combine_chunks().dictionary_encode().indices)
     _, first, text_of = np.unique(codes, return_index=True, return_inverse=True)
     signatures, signed = _signatures(documents.column("text").take(pa.array(first)), policy)
@@ -79,22 +79,23 @@ def find_duplicates(documents: pa.Table, policy: NearDuplicatePolicy | None = No
     edges = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(first), len(first)))
     _, component = connected_components(edges, directed=False)
 
-    cluster = component[text_of]
-    members = np.flatnonzero(np.bincount(cluster)[cluster] > 1) if len(cluster) else np.arange(0)
-    smallest = _first_of_each(cluster, np.arange(len(cluster)))
-    keeper = _first_of_each(cluster, _by_preference(documents))[members]
-    same_text = text_of[members] == text_of[keeper]
-    similarity = np.ones(len(members))
-    similarity[~same_text] = _similarity(
-        signatures, text_of[members][~same_text], text_of[keeper][~same_text]
+    preference = _by_preference(documents)
+    _, place = np.unique(text_of[preference], return_index=True)
+    keeper_text = _keepers(component, place, signatures, policy)
+    _, smallest, cluster, sizes = np.unique(
+        keeper_text[text_of], return_index=True, return_inverse=True, return_counts=True
     )
+    members = np.flatnonzero(sizes[cluster] > 1)
+    text = text_of[members]
+    keeper = preference[place][keeper_text[text]]
+    same_text = text == keeper_text[text]
     columns = [
         ids.take(pa.array(members)),
         documents.column("source").take(pa.array(members)),
-        ids.take(pa.array(smallest[members])),
+        ids.take(pa.array(smallest[cluster[members]])),
         pa.array(np.where(same_text, "exact", "near"), pa.string()),
         ids.take(pa.array(keeper)),
-        pa.array(similarity),
+        pa.array(_similarity(signatures, text, keeper_text[text])),
         pa.array(members == keeper),
     ]
     return pa.table(columns, schema=SCHEMA)
@@ -162,6 +163,30 @@ def _similarity(
     return similarity
 
 
+def _keepers(
+    component: npt.NDArray[np.int32],
+    place: npt.NDArray[np.int64],
+    signatures: npt.NDArray[np.uint32],
+    policy: NearDuplicatePolicy,
+) -> npt.NDArray[np.int64]:
+    """The text that each text is kept by, itself included; `place` is its place in the order of preference.
+
+    In each component the most preferred text stands for those near enough to it, the next most preferred for
+    what is left, and so on. Whole components would be chains: on documents written from one template, a
+    quarter of the pairs that they joined were under the policy's similarity.
+    """
+    keepers = np.empty(len(component), np.int64)
+    left = np.lexsort((place, component))
+    while len(left):
+        of = component[left]
+        opens = np.append(True, of[1:] != of[:-1])
+        lead = left[np.maximum.accumulate(np.where(opens, np.arange(len(left)), 0))]
+        near = opens | (_similarity(signatures, lead, left) >= policy.similarity)
+        keepers[left[near]] = lead[near]
+        left = left[~near]
+    return keepers
+
+
 def _by_preference(documents: pa.Table) -> npt.NDArray[np.int64]:
     """The rows of a table sorted by doc_id, the most worth keeping first."""
     licenses = documents.column("license").fill_null(NOASSERTION)
@@ -176,9 +201,3 @@ def _by_preference(documents: pa.Table) -> npt.NDArray[np.int64]:
         length = np.asarray(pc.utf8_length(documents.column("text")).fill_null(0))
     # lexsort's last key weighs most.
     return np.lexsort((np.arange(len(documents)), -length.astype(np.int64), synthetic, unlicensed))
-
-
-def _first_of_each(cluster: npt.NDArray[np.int32], order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For every row, the row of its cluster that comes first in an order."""
-    clusters, first = np.unique(cluster[order], return_index=True)
-    return order[first][np.searchsorted(clusters, cluster)]

@@ -45,8 +45,8 @@ def fold(texts: pa.Array, *, digits: bool = True) -> pa.Array:
 
 def word_hashes(folded: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """A 64-bit hash of every word of folded texts, and where each text's words start (length + 1)."""
-    data, offsets = text_buffers(folded)
-    return _hash_words(data, offsets)
+    hashes, bounds = _hash_words(*text_buffers(folded))
+    return hashes, bounds
 
 
 @functools.cache

@@ -343,4 +343,6 @@ def _value(signal: Signal, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int6
     if signal.per is None:
         return counted
     per = counts[signal.per]
-    return np.divide(counted, per, out=np.zeros(len(per)), where=per > 0)
+    ratios = np.zeros(len(per))
+    np.divide(counted, per, out=ratios, where=per > 0)
+    return ratios
