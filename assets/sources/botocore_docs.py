@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.sources.digests import digest
 from assets.sources.distributions import Package, runtime_packages
+from assets.sources.options import only, option
 from assets.sources.rows import Read, Rejected, Row, Skipped, SourceError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def read(source: Source) -> Iterator[Read]:
     Raises:
         SourceError: botocore isn't installed, or has no service of a listed name.
     """
+    only(source.name, source.options, ("services",))
     package = _botocore(source)
     for service, model in _models(source, package):
         position = f"{service}/{MODEL}"
@@ -56,7 +58,7 @@ def read(source: Source) -> Iterator[Read]:
 
 
 def fingerprint(source: Source) -> str:
-    """A digest of the versions of botocore and of what turns HTML into text, of this reader and its options."""
+    """A digest of the versions of botocore and of what makes text of HTML, of this reader and its options."""
     converters = runtime_packages(source.name, ["lxml", "trafilatura"])
     packages = [(p.name, p.version) for p in (_botocore(source), *converters)]
     return digest(VERSION, packages, source.options)
@@ -74,9 +76,11 @@ def _models(source: Source, package: Package) -> Iterator[tuple[str, str]]:
         parts = name.split("/")
         if len(parts) == 5 and parts[:2] == ["botocore", "data"] and parts[4].startswith(MODEL):
             newest[parts[2]] = name
-    for service in sorted(source.options.get("services", ())):
+    for service in sorted(option(source, "services", list)):
         if service not in newest:
-            raise SourceError(f"source {source.name!r}: botocore {package.version} has no service {service!r}")
+            raise SourceError(
+                f"source {source.name!r}: botocore {package.version} has no service {service!r}"
+            )
         yield service, newest[service]
 
 
@@ -88,7 +92,9 @@ def _content(path: Path) -> bytes:
 def _page(name: str, operation: Mapping[str, Any], shapes: Mapping[str, Any]) -> str | None:
     """An operation's documentation and its input's as one HTML page; None where neither is documented."""
     members = shapes[operation["input"]["shape"]].get("members", {}) if "input" in operation else {}
-    documented = {member: facts["documentation"] for member, facts in members.items() if "documentation" in facts}
+    documented = {
+        member: facts["documentation"] for member, facts in members.items() if "documentation" in facts
+    }
     opening = operation.get("documentation", "")
     if not opening and not documented:
         return None

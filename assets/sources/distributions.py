@@ -1,4 +1,4 @@
-"""The installed distributions that the project runs on, found from its own requirements: nothing else counts."""
+"""The installed distributions that the project runs on, found from its own requirements alone."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from assets.documents import document_id
 from assets.sources import installed
 from assets.sources.digests import digest
+from assets.sources.distributions import runtime_packages
 from assets.sources.docstrings import parameters, sections, summary
+from assets.sources.options import only, option
 from assets.sources.rows import Read, Rejected, Row, SourceError
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ def read(source: Source) -> Iterator[Read]:
     Raises:
         SourceError: `options.parents` doesn't name the documentation source and its options.
     """
-    seed = int(source.options.get("seed", 0))
+    only(source.name, source.options, ("seed", "records", "parents"))
+    seed, records = option(source, "seed", int), option(source, "records", int)
     parent_source, selection = _parents(source)
     made: list[Row] = []
     for parent in installed.read_docstrings(parent_source, selection):
@@ -90,22 +93,23 @@ def read(source: Source) -> Iterator[Read]:
             continue  # The documentation source itself puts it in quarantine.
         lottery = random.Random(digest(seed, parent.key))
         exchanges = list(_exchanges(parent))
-        for exchange in lottery.sample(exchanges, min(PER_DOCSTRING, len(exchanges))):
-            made.append(_row(parent, exchange, lottery, document_id(parent_source, parent.key)))
-    taken = sorted(made, key=lambda row: digest(seed, row.key))[: int(source.options["records"])]
+        chosen = lottery.sample(exchanges, min(PER_DOCSTRING, len(exchanges)))
+        parent_id = document_id(parent_source, parent.key)
+        made.extend(_row(parent, exchange, lottery, parent_id) for exchange in chosen)
+    taken = sorted(made, key=lambda row: digest(seed, row.key))[:records]
     yield from sorted(taken, key=lambda row: row.key)
 
 
 def fingerprint(source: Source) -> str:
-    """A digest of the packages with their versions, the generator's version, its templates and the options."""
+    """A digest of the packages and versions, of the generator's version and templates, and of the options."""
     parent_source, selection = _parents(source)
-    packages = installed.runtime_packages(parent_source, selection.packages)
+    packages = runtime_packages(parent_source, selection.packages)
     versions = [(p.name, p.version) for p in packages]
     return digest(VERSION, installed.VERSION, QUESTIONS, versions, source.options)
 
 
 def _parents(source: Source) -> tuple[str, installed.Selection]:
-    parents: dict[str, Any] = source.options.get("parents") or {}
+    parents: dict[str, Any] = option(source, "parents", dict)
     if "source" not in parents:
         raise SourceError(f"source {source.name!r}: options.parents must give `source` and its `options`")
     return parents["source"], installed.Selection.of(source.name, parents.get("options") or {})
@@ -129,9 +133,9 @@ def _exchanges(parent: installed.DocstringDocument) -> Iterator[Exchange]:
             found.append(Exchange("signature", code, parameter.name))
     if parts.get("Returns"):
         found.append(Exchange("returns", parts["Returns"].strip()))
-    for heading in ("Examples", "Example"):
-        if parts.get(heading):
-            found.append(Exchange("example", parts[heading].strip()))
+    example = parts.get("Examples") or parts.get("Example")
+    if example:
+        found.append(Exchange("example", example.strip()))
     return (exchange for exchange in found if 40 <= len(exchange.answer) <= LONGEST_ANSWER)
 
 

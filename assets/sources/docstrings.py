@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NUMPY_HEADING = re.compile(r"^(?P<name>[A-Z][A-Za-z ]+)\n-{3,}[ ]*$", re.MULTILINE)
-GOOGLE_HEADING = re.compile(r"^(?P<name>Args|Arguments|Parameters|Returns|Yields|Raises|Examples?|Notes?):[ ]*$")
+GOOGLE_HEADING = re.compile(
+    r"^(?P<name>Args|Arguments|Parameters|Returns|Yields|Raises|Examples?|Notes?):[ ]*$"
+)
 NUMPY_PARAMETER = re.compile(r"^(?P<name>\*{0,2}\w+(?:, ?\*{0,2}\w+)*)(?:[ ]?:[ ]?(?P<type>.*))?$")
 GOOGLE_PARAMETER = re.compile(r"^(?P<name>\*{0,2}\w+)(?: \((?P<type>[^)]*)\))?:[ ]?(?P<text>.*)$")
 FIELD_PARAMETER = re.compile(r"^:param (?:(?P<type>[^:\s]+) )?(?P<name>\*{0,2}\w+):[ ]?(?P<text>.*)$")
@@ -16,7 +18,7 @@ FIELD_PARAMETER = re.compile(r"^:param (?:(?P<type>[^:\s]+) )?(?P<name>\*{0,2}\w
 
 @dataclass(frozen=True)
 class Docstring:
-    """The docstring of a module, class or function: its dotted name in the module, its signature, its line."""
+    """The docstring of a module, class or function: its name in the module, its signature, its line."""
 
     name: str
     signature: str

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from assets.sources.digests import digest
 from assets.sources.distributions import Package, runtime_packages
 from assets.sources.docstrings import Docstring, docstrings
-from assets.sources.rows import Read, Rejected, Row, Skipped, SourceError
+from assets.sources.options import only
+from assets.sources.rows import Read, Rejected, Row, Skipped
 
 if TYPE_CHECKING:
     from assets.sources.registry import Source
@@ -55,9 +56,7 @@ class Selection:
         Raises:
             SourceError: An option isn't known.
         """
-        unknown = sorted(set(options) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise SourceError(f"source {source!r}: reader 'python-docs' has no option {', '.join(unknown)}")
+        only(source, options, tuple(cls.__dataclass_fields__))
         names = options.get("packages")
         return cls(**{**options, "packages": None if names is None else tuple(names)})
 

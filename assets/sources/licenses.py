@@ -1,4 +1,4 @@
-"""A package's licence as an SPDX expression, from what its distribution declares; NOASSERTION when unclear."""
+"""A package's licence as an SPDX expression, from what its distribution declares; else NOASSERTION."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ SENTENCES = (
     ("Apache-2.0", "apache license version 2 0 january 2004"),
     ("MPL-2.0", "mozilla public license version 2 0"),
     ("MIT", "permission is hereby granted free of charge to any person obtaining a copy"),
-    ("ISC", "permission to use copy modify and or distribute this software for any purpose with or without fee"),
+    (
+        "ISC",
+        "permission to use copy modify and or distribute this software for any purpose with or without fee",
+    ),
     ("PSF-2.0", "this license agreement is between the python software foundation"),
     ("BSD", "redistributions of source code must retain"),
 )
