@@ -328,7 +328,7 @@ def measure(texts: pa.Array | pa.ChunkedArray) -> pa.Table:
 
 
 def warm() -> None:
-    """Compile the kernels, or load them from numba's cache (a few seconds or a tenth of one)."""
+    """Compile the kernels (ten seconds), or load them from the cache of numba (under one)."""
     measure(pa.array(["warm"]))
 
 
