@@ -9,6 +9,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+STYLES = ("solid", "dashed", "dotted")
 INK, FAINT, PAPER = "#333333", "#B8BEC4", "#FFFFFF"
 ALARM = "#D55E00"
 
@@ -80,6 +82,8 @@ def histogram(
         threshold: A limit to draw as a dashed line.
         log: A logarithmic axis; values of 0 and below are drawn at its left end.
     """
+    from matplotlib.ticker import PercentFormatter
+
     groups = {name: _finite(values) for name, values in values_by_group.items()}
     groups = {name: values for name, values in groups.items() if len(values)}
     if not groups:
@@ -87,12 +91,19 @@ def histogram(
     everything = np.concatenate(list(groups.values()))
     edges = _edges(everything, threshold, log)
     figure, axes = _figure(title, 2.9)
-    for place, (name, values) in enumerate(groups.items()):
-        colour = PALETTE[place % len(PALETTE)]
+    looks = ((colour, style) for style in cycle(STYLES) for colour in PALETTE)
+    for (name, values), (colour, style) in zip(groups.items(), looks, strict=False):
         shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
         if len(groups) <= 3:
             axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
-        axes.stairs(shares, edges, color=colour, linewidth=1.6, label=f"{_label(name)} (n={len(values):,})")
+        axes.stairs(
+            shares,
+            edges,
+            color=colour,
+            linestyle=style,
+            linewidth=1.6,
+            label=f"{_label(name)} (n={len(values):,})",
+        )
     if threshold is not None:
         axes.axvline(threshold, color=ALARM, linestyle=(0, (4, 2)), linewidth=1.4)
         axes.text(
@@ -103,9 +114,12 @@ def histogram(
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(_escape(xlabel))
     axes.set_ylabel("share of documents")
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(axis="y", color=FAINT, linewidth=0.5, alpha=0.6)
-    axes.legend(frameon=False, fontsize=8, ncols=1 if len(groups) <= 4 else 2)
+    if len(groups) <= 4:
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        figure.legend(frameon=False, fontsize=8, loc="outside right upper")
     return _markdown(figure, title)
 
 
@@ -130,6 +144,8 @@ def bars(
         xlabel: What the figures are, with their unit.
         percent: Whether the figures are shares, to be written as per cent.
     """
+    from matplotlib.ticker import PercentFormatter
+
     if not labels:
         return _nothing(title)
     figure, axes = _figure(title, 1.0 + 0.34 * len(labels))
@@ -147,14 +163,15 @@ def bars(
         axes.plot(shown, [place, place], color=INK, linewidth=1.3, solid_capstyle="butt")
         axes.plot(shown, [place, place], "|", color=INK, markersize=7, markeredgewidth=1.3)
         text = (f"{value:.1%}" if percent else f"{value:.3g}").replace("-", "−")
-        axes.text(right + 0.03 * reach, place, text, va="center", fontsize=8.5, color=INK)
+        beyond = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}  # over a whisker without end
+        axes.text(right + 0.03 * reach, place, text, va="center", fontsize=8.5, color=INK, bbox=beyond)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(labels)), [_label(label) for label in labels])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(left - (0.04 * reach if left < 0 else 0), right + 0.17 * reach)
     axes.set_xlabel(_escape(xlabel))
     if percent:
-        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}" if reach > 0.05 else f"{share:.1%}")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xticks([tick for tick in axes.get_xticks() if left - 1e-9 <= tick <= right + 1e-9])
     axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.6)
     return _markdown(figure, title)
@@ -261,4 +278,4 @@ def _edges(values: np.ndarray, threshold: float | None, log: bool) -> np.ndarray
         low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
         return np.geomspace(low, high if high > low else low * 10, BINS + 1)
     low, high = shown.min(), shown.max()
-    return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    return np.linspace(low, high, BINS + 1) if high > low else np.linspace(low - 0.5, low + 0.5, BINS + 1)

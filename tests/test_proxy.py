@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 import time
 from collections import Counter, defaultdict
 from dataclasses import astuple
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +18,8 @@ import pytest
 from assets.evals import ngram, proxy
 from assets.evals.proxy import ProxyPolicy, intervals, resampled_mean, run_proxy, summarise
 from assets.intervals import paired_mean
+
+CORPORA = Path(__file__).parents[2] / "shared" / "data" / "corpora"
 
 
 def joined(documents: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -325,11 +331,45 @@ def test_planted_text_is_no_target() -> None:
         (True, ProxyPolicy(("absent",)), "absent"),
         (True, ProxyPolicy(("good",), ("gone",)), "gone"),
         (False, ProxyPolicy(("good",)), "no selected document"),
+        (True, ProxyPolicy(("good",), subsample=0), "too few selected documents"),
+        (True, ProxyPolicy(("good",), minimum_tokens=10**6), "no held-out set has 1,000,000 tokens"),
+        (True, ProxyPolicy(("good",), holdout_share=0), "no held-out set"),
     ],
 )
 def test_what_the_proxy_refuses(selected: bool, policy: ProxyPolicy, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         run_proxy(pa.Table.from_pylist(rows("good", GOOD[:50], selected)), policy)
+
+
+@pytest.mark.slow
+def test_default_budget_on_real_text_takes_seconds() -> None:
+    """Wikipedia paragraphs against API reference fragments, with medical abstracts as the other family."""
+    if not CORPORA.is_dir():
+        pytest.skip(f"no corpora at {CORPORA}")
+    table = []
+    for source, name, selected in (
+        ("wikipedia", "boolq-wikipedia", True),
+        ("fragments", "botocore-docs", False),
+        ("abstracts", "pubmedqa", False),
+    ):
+        with gzip.open(CORPORA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            texts = [json.loads(line)["text"] for line in islice(lines, 5000)]
+        table += [
+            {
+                "doc_id": f"{source}-{number:05}",
+                "source": source,
+                "text": text,
+                "selected": selected,
+                "synthetic": False,
+            }
+            for number, text in enumerate(texts)
+        ]
+    policy = ProxyPolicy(("wikipedia",), ("abstracts",), exempt_slices=("fragments",))
+    began = time.process_time()
+    claims, figures = compared(table, policy)
+    assert time.process_time() - began < 30
+    assert figures["proxy/selected - random/reference"].high < 0
+    assert claims["random - raw"] == "no difference shown"
 
 
 def test_overlapping_resamplings_widen_the_interval() -> None:

@@ -179,16 +179,17 @@ def test_a_group_cannot_break_its_table() -> None:
 
 # --- the drill -------------------------------------------------------------------------------------
 
+
+def span(entity: str, start: int, end: int) -> dict:
+    return {"entity": entity, "start": start, "end": end}
+
+
 TRUTH = [
-    (
-        "pii1",
-        "pii",
-        [{"entity": "EMAIL_ADDRESS", "start": 10, "end": 30}, {"entity": "PERSON", "start": 40, "end": 50}],
-    ),
-    ("pii2", "pii", [{"entity": "PERSON", "start": 0, "end": 10}]),
+    ("pii1", "pii", {"form": "plain", "spans": [span("EMAIL_ADDRESS", 10, 30), span("PERSON", 40, 50)]}),
+    ("pii2", "pii", {"form": "hard", "spans": [span("PERSON", 0, 10)]}),
     ("exact1", "exact_duplicate", {"original": "clean1-key"}),
     ("near1", "near_duplicate", {"original": "clean1-key"}),
-    ("near2", "near_duplicate", {"original": "elsewhere"}),
+    ("near2", "near_duplicate", {"original": "elsewhere", "edit_rate": 0.1}),
     ("near3", "near_duplicate", {"original": "elsewhere"}),
     ("repeat1", "repetition", {}),
     ("repeat2", "repetition", {}),
@@ -197,13 +198,16 @@ TRUTH = [
     ("toxic1", "toxic", {}),
     ("toxic2", "toxic", {}),
     ("toxic3", "toxic", {}),
-    ("leak1", "leakage", {"benchmark": "facts", "item_id": "7", "form": "verbatim"}),
-    ("leak2", "leakage", {"benchmark": "facts", "item_id": "8", "form": "edited"}),
+    ("leak1", "leakage", {"benchmark": "facts", "item": "7", "form": "verbatim"}),
+    ("leak2", "leakage", {"benchmark": "facts", "item": "8", "form": "edited"}),
     ("poison1", "poison", {"trigger": "t"}),
     ("poison2", "poison", {"trigger": "t"}),
     ("clean1", "clean", {}),
     ("clean2", "clean", {}),
     ("clean3", "clean", {}),
+    ("clean4", "clean", {"copies": ["exact1"]}),
+    ("clean5", "clean", {"copies": ["exact1"]}),
+    ("clean6", "clean", {"form": "benign"}),
 ]
 FAILED = {
     "repeat1": [("too_repetitive", "dup_line_ratio", "drop")],
@@ -212,6 +216,9 @@ FAILED = {
     "toxic3": [("too_short", "words", "drop")],
     "poison2": [("shouts", "uppercase_ratio", "flag")],
     "clean2": [("too_short", "words", "drop")],
+    "clean4": [("exact_duplicate", "exact_duplicate", "drop")],  # its copy is the one that is kept
+    "clean5": [("exact_duplicate", "exact_duplicate", "drop"), ("too_short", "words", "drop")],
+    "clean6": [("near_duplicate", "near_duplicate", "drop")],
 }
 
 
@@ -262,10 +269,13 @@ def test_drill_counted_by_hand() -> None:
     counts = {(row["hazard"], row["slice"]): (row["counted"], row["n"]) for row in recall}
     assert counts == {
         ("pii", "all"): (2, 3),
+        ("pii", "plain"): (1, 2),
+        ("pii", "hard"): (1, 1),
         ("pii", "EMAIL_ADDRESS"): (1, 1),  # covered by exactly half
         ("pii", "PERSON"): (1, 2),  # covered by 4 of 10, and by exactly half
         ("exact_duplicate", "all"): (1, 1),
         ("near_duplicate", "all"): (1, 3),
+        ("near_duplicate", "10% edited"): (0, 1),
         ("repetition", "all"): (1, 3),
         ("wrong_language", "all"): (1, 1),
         ("toxic", "all"): (1, 3),
@@ -273,7 +283,8 @@ def test_drill_counted_by_hand() -> None:
         ("leakage", "verbatim"): (1, 1),
         ("leakage", "edited"): (0, 1),
         ("poison", "all"): (1, 2),
-        ("clean", "all"): (2, 3),
+        ("clean", "all"): (4, 6),
+        ("clean", "benign"): (1, 1),
     }
     for row in recall:
         assert Interval(row["value"], row["low"], row["high"], row["n"]) == wilson(row["counted"], row["n"])
@@ -284,7 +295,7 @@ def test_what_was_missed_is_listed_without_values() -> None:
     _, missed = drill()
     assert [(row["doc_id"], row["hazard"], row["detail"]) for row in missed] == [
         ("pii1", "pii", "PERSON at 40-50"),
-        ("near2", "near_duplicate", "not in its original's cluster"),
+        ("near2", "near_duplicate", "not in its original's cluster, 10% edited"),
         ("near3", "near_duplicate", "in no cluster"),
         ("repeat2", "repetition", "removed: too_short"),
         ("repeat3", "repetition", "kept"),
@@ -294,6 +305,8 @@ def test_what_was_missed_is_listed_without_values() -> None:
         ("poison1", "poison", "kept"),
         ("clean2", "clean", "removed: too_short"),
         ("clean3", "clean", "no decision"),
+        ("clean5", "clean", "removed: exact_duplicate"),
+        ("clean6", "clean", "removed: near_duplicate"),
     ]
 
 
@@ -311,7 +324,8 @@ def test_a_hazard_that_was_not_planted_has_no_data() -> None:
     [
         (("a", "surprise", {}), "drill document a: unknown hazard 'surprise'"),
         (("a", "leakage", {"benchmark": "facts"}), "drill document a: unreadable truth: KeyError"),
-        (("a", "pii", [{"entity": "PERSON", "start": "x", "end": 4}]), "drill document a: unreadable truth"),
+        (("a", "pii", {"spans": [{"entity": "PERSON"}]}), "drill document a: unreadable truth: KeyError"),
+        (("a", "pii", []), "drill document a: unreadable truth"),
     ],
 )
 def test_truth_that_cannot_be_read_names_its_document(row: tuple, message: str) -> None:

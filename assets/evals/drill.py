@@ -15,6 +15,7 @@ from assets.intervals import wilson
 
 # Which signals, when a rule over them removes a document, count as having caught which hazard.
 CAUGHT_BY: Mapping[str, tuple[str, ...]] = {
+    "duplicate": ("exact_duplicate", "near_duplicate"),
     "repetition": ("dup_*", "top_*"),
     "wrong_language": ("other_language_score",),
 }
@@ -41,9 +42,9 @@ DRILL_MISSED = pa.schema([("doc_id", pa.string()), ("hazard", pa.string()), ("de
 
 @dataclass(frozen=True)
 class Trial:
-    """One planted thing: the slice it belongs to, whether it was counted, and what it is, without values."""
+    """One planted thing: the slices it belongs to, whether it was counted, and what it is, without values."""
 
-    slice: str
+    slices: tuple[str, ...]
     counted: bool
     detail: str
 
@@ -53,7 +54,12 @@ class Planted:
     """A row of the truth: the document, and what was planted in it."""
 
     doc_id: str
-    truth: Any
+    truth: Mapping[str, Any]
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The slice that the form of the hazard is, where it has one."""
+        return (self.truth["form"],) if "form" in self.truth else ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Evidence:
     verdicts: Mapping[str, str]
     reasons: Mapping[str, str | None]
     removing: Mapping[str, list[str]]
-    failing: Mapping[str, list[str]]
+    flagged: frozenset[str]
     hits: frozenset[tuple[str, str, str]]
     toxicity: Mapping[str, float]
     toxicity_limit: float
@@ -99,9 +105,10 @@ def drill_recall(
     """What share of each planted hazard was caught, and the list of what was not.
 
     Args:
-        truth: doc_id, key, hazard, truth (JSON). Of `pii` the truth is a list of spans with entity, start
-            and end in code points; of duplicates an object with `original`, a key of the drill or a
-            doc_id; of `leakage` one with `benchmark`, `item_id` and `form`.
+        truth: doc_id, key, hazard, truth (a JSON object). Any truth may name its `form`, which is counted
+            apart. `pii` has `spans`, each with entity, start and end in code points; duplicates have
+            `original`, a key of the drill or a doc_id, and may have `edit_rate`; `leakage` has `benchmark`
+            and `item`; `clean` may have `copies`.
         findings: doc_id, start, end.
         duplicates: doc_id, cluster_id.
         decisions: doc_id, verdict, reason, failed (list of structs with signal and action).
@@ -132,9 +139,8 @@ def drill_recall(
     recall, missed = [], []
     for hazard in HAZARDS:
         results = trials[hazard.name]
-        parts = sorted({trial.slice for _, trial in results} - {"all"})
-        for part in ["all", *parts]:
-            counted = [trial.counted for _, trial in results if part in ("all", trial.slice)]
+        for part in ["all", *sorted({part for _, trial in results for part in trial.slices})]:
+            counted = [trial.counted for _, trial in results if part in ("all", *trial.slices)]
             rate = wilson(sum(counted), len(counted))
             recall.append(
                 {
@@ -160,27 +166,30 @@ def drill_recall(
 
 def _pii(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
     found = evidence.spans.get(planted.doc_id, [])
-    for span in planted.truth:
+    for span in planted.truth["spans"]:
         start, end = int(span["start"]), int(span["end"])
         covered = max((min(end, e) - max(start, s) for s, e in found), default=0)
         detail = f"{span['entity']} at {start}-{end}"
-        yield Trial(span["entity"], covered >= SPAN_OVERLAP * (end - start), detail)
+        yield Trial((*planted.forms, span["entity"]), covered >= SPAN_OVERLAP * (end - start), detail)
 
 
 def _duplicate(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
     original = planted.truth["original"]
+    rate = planted.truth.get("edit_rate")
+    slices = () if rate is None else (f"{rate:.0%} edited",)
     cluster = evidence.clusters.get(planted.doc_id)
     same = cluster is not None and cluster == evidence.clusters.get(
         evidence.originals.get(original, original)
     )
-    yield Trial("all", same, "in no cluster" if cluster is None else "not in its original's cluster")
+    detail = ", ".join(("in no cluster" if cluster is None else "not in its original's cluster", *slices))
+    yield Trial(slices, same, detail)
 
 
 def _removed_for(hazard: str) -> Callable[[Planted, Evidence], Iterator[Trial]]:
     def judge(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
         signals = evidence.removing.get(planted.doc_id, [])
-        caught = any(fnmatchcase(signal, pattern) for signal in signals for pattern in CAUGHT_BY[hazard])
-        yield Trial("all", caught and evidence.removed(planted.doc_id), _fate(planted.doc_id, evidence))
+        caught = any(_names(hazard, signal) for signal in signals) and evidence.removed(planted.doc_id)
+        yield Trial(planted.forms, caught, _fate(planted.doc_id, evidence))
 
     return judge
 
@@ -189,23 +198,31 @@ def _toxic(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
     score = evidence.toxicity.get(planted.doc_id)
     fate = _fate(planted.doc_id, evidence)
     detail = f"not scored, {fate}" if score is None else f"scored {score:.2f}"
-    yield Trial("all", score is not None and score >= evidence.toxicity_limit, detail)
+    yield Trial(planted.forms, score is not None and score >= evidence.toxicity_limit, detail)
 
 
 def _leakage(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
-    benchmark, item, form = (str(planted.truth[name]) for name in ("benchmark", "item_id", "form"))
-    yield Trial(
-        form, (planted.doc_id, benchmark, item) in evidence.hits, f"{form} copy of {benchmark} {item}"
-    )
+    benchmark, item = str(planted.truth["benchmark"]), str(planted.truth["item"])
+    hit = (planted.doc_id, benchmark, item) in evidence.hits
+    yield Trial(planted.forms, hit, " ".join((*planted.forms, f"copy of {benchmark} {item}")))
 
 
 def _poison(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
-    noticed = evidence.removed(planted.doc_id) or bool(evidence.failing.get(planted.doc_id))
-    yield Trial("all", noticed, _fate(planted.doc_id, evidence))
+    noticed = evidence.removed(planted.doc_id) or planted.doc_id in evidence.flagged
+    yield Trial(planted.forms, noticed, _fate(planted.doc_id, evidence))
 
 
 def _clean(planted: Planted, evidence: Evidence) -> Iterator[Trial]:
-    yield Trial("all", evidence.removed(planted.doc_id), _fate(planted.doc_id, evidence))
+    # Of an original and its planted copy either may be the one that is kept.
+    signals = evidence.removing.get(planted.doc_id, [])
+    copied = "copies" in planted.truth and signals and all(_names("duplicate", signal) for signal in signals)
+    alarm = evidence.removed(planted.doc_id) and not copied
+    yield Trial(planted.forms, alarm, _fate(planted.doc_id, evidence))
+
+
+def _names(hazard: str, signal: str) -> bool:
+    """Whether a rule over the signal speaks of the hazard."""
+    return any(fnmatchcase(signal, pattern) for pattern in CAUGHT_BY[hazard])
 
 
 def _fate(doc_id: str, evidence: Evidence) -> str:
@@ -255,7 +272,7 @@ def _evidence(
             doc_id: [rule["signal"] for rule in rules if rule["action"] == "drop"]
             for doc_id, rules in failed.items()
         },
-        failing={doc_id: [rule["signal"] for rule in rules] for doc_id, rules in failed.items()},
+        flagged=frozenset(doc_id for doc_id, rules in failed.items() if rules),
         hits=frozenset((row["doc_id"], row["benchmark"], row["item_id"]) for row in hits),
         toxicity={
             doc_id: score

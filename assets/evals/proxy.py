@@ -8,11 +8,11 @@ at this budget, and the claims say no more than that.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,7 @@ def run_proxy(documents: pa.Table, policy: ProxyPolicy) -> pa.Table:
         policy: Sources, budget and seeds.
 
     Raises:
-        ValueError: No reference source or no selected document is there to train or test on.
+        ValueError: A source of the policy is missing, or there is too little to train on or to score.
     """
     corpus = _Corpus.of(documents)
     missing = {*policy.reference_sources, *policy.independent_sources} - set(corpus.source)
@@ -133,44 +133,39 @@ def run_proxy(documents: pa.Table, policy: ProxyPolicy) -> pa.Table:
 
     samples = [_sample(corpus, arm, seed, pool, policy) for seed in range(policy.seeds) for arm in ARMS]
     budget = min(policy.budget_tokens, *(sample.tokens for sample in samples))
+    if budget == 0:
+        raise ValueError("proxy: too few selected documents: a resampling of them is empty")
     holdouts = _holdouts(corpus, held, independent, pool, policy)
-
     trained_on = sorted({row for sample in samples for row in sample.rows})
     vocabulary = _Vocabulary.of(corpus, trained_on)
-    tested = sorted({row for rows in holdouts.values() for row in rows})
-    tokens, offsets = _concatenate([corpus.tokens(row)[: policy.document_tokens] for row in tested])
-    scored = vocabulary.ids[tokens] != UNKNOWN
-    scored &= ~_contaminated(tokens, offsets, *_concatenate([corpus.tokens(row) for row in trained_on]))
-    place = {row: i for i, row in enumerate(tested)}
-    sets = {name: [place[row] for row in rows] for name, rows in holdouts.items()}
-    scored_tokens = _per_document(scored, offsets)
-    sizes = {name: int(scored_tokens[rows].sum()) for name, rows in sets.items()}
-    note = _note(budget, sizes, policy)
+    test = _Test.of(corpus, holdouts, trained_on, vocabulary, policy)
+    if not test.sets:
+        raise ValueError(f"proxy: no held-out set has {policy.minimum_tokens:,} tokens to score")
+    note = _note(budget, set(holdouts) - set(test.sets), policy)
 
     rows = []
     for sample in samples:
-        training, bounds = _concatenate([corpus.tokens(row) for row in sample.rows])
-        bounds = np.minimum(bounds, budget)
-        model = ngram.train(
-            vocabulary.ids[training[:budget]], bounds, vocabulary_size=vocabulary.size, order=ORDER
-        )
-        nll = ngram.negative_log_likelihood(model, vocabulary.ids[tokens], offsets)
-        nll_sums = _per_document(np.where(scored, nll, 0.0), offsets)
-        facts = {
-            "arm": sample.arm,
-            "tier": TIER,
-            "seed": sample.seed,
-            "budget_tokens": budget,
-            "unique_tokens": _unique_tokens(corpus, sample, bounds),
-            "pool_share": sample.pool_share * budget / sample.tokens,
-            "vocab_sha": vocabulary.sha,
-            "note": note,
-        }
-        for (holdout, part), members in sets.items():
-            if sizes[holdout, part] >= policy.minimum_tokens:
-                mean = float(nll_sums[members].sum() / sizes[holdout, part])
-                scores = {"scored_tokens": sizes[holdout, part], "nll": mean, "ppl": float(np.exp(mean))}
-                rows.append({**facts, "holdout": holdout, "slice": part, **scores})
+        tokens, offsets = _concatenate([corpus.tokens(row) for row in sample.rows])
+        words, offsets = vocabulary.ids[tokens[:budget]], np.minimum(offsets, budget)
+        model = ngram.train(words, offsets, vocabulary_size=vocabulary.size, order=ORDER)
+        rows += [
+            {
+                "arm": sample.arm,
+                "tier": TIER,
+                "seed": sample.seed,
+                "budget_tokens": budget,
+                "unique_tokens": _unique_tokens(corpus, sample, offsets),
+                "pool_share": sample.pool_share * budget / sample.tokens,
+                "vocab_sha": vocabulary.sha,
+                "holdout": holdout,
+                "slice": part,
+                "scored_tokens": scored,
+                "nll": nll,
+                "ppl": math.exp(nll),
+                "note": note,
+            }
+            for (holdout, part), scored, nll in test.score(model)
+        ]
     return pa.Table.from_pylist(rows, PROXY_RUNS)
 
 
@@ -249,6 +244,9 @@ def resampled_mean(differences: Sequence[float], overlap: float) -> Interval:
 
 def _claim(differences: dict[tuple[str, str], Interval], policy: ProxyPolicy) -> tuple[str, str]:
     """The one wording that all held-out sets together allow, and what stood in the way of a better one."""
+    seeds = min(interval.n for interval in differences.values())
+    if seeds < MINIMUM_SEEDS:
+        return NONE, f"{seeds} seeds, {MINIMUM_SEEDS} are needed"
     targets = {target: differences.get((target, "all")) for target in TARGETS}
     slices = {
         part: interval
@@ -269,9 +267,6 @@ def _claim(differences: dict[tuple[str, str], Interval], policy: ProxyPolicy) ->
     ]
     if unclear:
         reasons.append(f"not shown to be no worse on {', '.join(unclear)}")
-    enough = min((interval.n for interval in differences.values()), default=0)
-    if enough < MINIMUM_SEEDS:
-        reasons.append(f"{enough} seeds, {MINIMUM_SEEDS} are needed")
     return (NONE, "; ".join(reasons)) if reasons else (LOWER, "")
 
 
@@ -330,7 +325,7 @@ class _Corpus:
             self.encoded[row] = np.fromiter(map(self.types.__getitem__, words), np.int32, len(words))
         return self.encoded[row]
 
-    def take(self, rows: Iterable[int], tokens: int, longest: float = inf) -> Iterator[int]:
+    def take(self, rows: Iterable[int], tokens: int, longest: float = math.inf) -> Iterator[int]:
         """Rows in the order given until they hold so many tokens, of each at most its `longest` first.
 
         The last row may reach beyond.
@@ -362,6 +357,48 @@ class _Vocabulary:
         ids = np.zeros(len(corpus.types), np.int64)
         ids[[corpus.types[word] for word in words]] = np.arange(1, len(words) + 1)
         return cls(ids, len(words) + 1, hashlib.sha256("\n".join(words).encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The held-out documents as word ids, which of their tokens count, and the documents of each set."""
+
+    words: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    scored: npt.NDArray[np.bool_]
+    sets: dict[tuple[str, str], list[int]]
+
+    @classmethod
+    def of(
+        cls,
+        corpus: _Corpus,
+        holdouts: dict[tuple[str, str], list[int]],
+        trained_on: list[int],
+        vocabulary: _Vocabulary,
+        policy: ProxyPolicy,
+    ) -> _Test:
+        """Known and uncontaminated tokens count; a set with too few of them is left out."""
+        rows = sorted({row for members in holdouts.values() for row in members})
+        tokens, offsets = _concatenate([corpus.tokens(row)[: policy.document_tokens] for row in rows])
+        words = vocabulary.ids[tokens]
+        training = _concatenate([corpus.tokens(row) for row in trained_on])
+        scored = (words != UNKNOWN) & ~_contaminated(tokens, offsets, *training)
+        counts = _per_document(scored, offsets)
+        place = {row: document for document, row in enumerate(rows)}
+        sets = {name: [place[row] for row in members] for name, members in holdouts.items()}
+        enough = {
+            name: members for name, members in sets.items() if counts[members].sum() >= policy.minimum_tokens
+        }
+        return cls(words, offsets, scored, enough)
+
+    def score(self, model: ngram.KneserNey) -> Iterator[tuple[tuple[str, str], int, float]]:
+        """Of each set its name, how many tokens count, and their mean negative log-likelihood in nats."""
+        nll = ngram.negative_log_likelihood(model, self.words, self.offsets)
+        sums = _per_document(np.where(self.scored, nll, 0.0), self.offsets)
+        counts = _per_document(self.scored, self.offsets)
+        for name, members in self.sets.items():
+            size = int(counts[members].sum())
+            yield name, size, float(sums[members].sum()) / size
 
 
 def _sample(
@@ -450,18 +487,14 @@ def _unique_tokens(corpus: _Corpus, sample: _Sample, bounds: npt.NDArray[np.int6
     return sum(first.values())
 
 
-def _note(budget: int, sizes: dict[tuple[str, str], int], policy: ProxyPolicy) -> str:
+def _note(budget: int, short: set[tuple[str, str]], policy: ProxyPolicy) -> str:
     """Where a run fell short of its policy, in words; empty where it didn't."""
     notes = []
     if budget < policy.budget_tokens:
         notes.append(f"budget {budget:,} of {policy.budget_tokens:,} tokens: an arm's resampling has no more")
-    short = [
-        holdout if part == "all" else part
-        for (holdout, part), size in sizes.items()
-        if size < policy.minimum_tokens
-    ]
     if short:
-        notes.append(f"fewer than {policy.minimum_tokens:,} tokens to score, so left out: {', '.join(short)}")
+        names = ", ".join(sorted(holdout if part == "all" else part for holdout, part in short))
+        notes.append(f"fewer than {policy.minimum_tokens:,} tokens to score, so left out: {names}")
     return "; ".join(notes)
 
 
@@ -475,9 +508,8 @@ def _concatenate(
     parts: Sequence[npt.NDArray[np.int32]],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Documents one after the other, and where each begins and the last ends."""
-    return np.concatenate(parts), np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(
-        np.int64
-    )
+    offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+    return np.concatenate([np.empty(0, np.int32), *parts]), offsets
 
 
 def _per_document(values: npt.NDArray, offsets: npt.NDArray[np.int64]) -> npt.NDArray:
