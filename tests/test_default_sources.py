@@ -197,6 +197,11 @@ def test_parameters_are_found_in_each_style(text: str) -> None:
     assert sections(text)[""].startswith("Fold.")
 
 
+def test_a_parameter_explained_twice_counts_once() -> None:
+    found = parameters(":param lid: A lid.\n:param x: A side.\n:param lid: Another.\n")
+    assert [(p.name, p.text) for p in found] == [("lid", "A lid."), ("x", "A side.")]
+
+
 # The documentation of installed packages
 
 
@@ -257,6 +262,7 @@ def test_default_sources_are_of_the_promised_size() -> None:
         assert fewest <= len(found[name]) <= most
         assert size / 2 < sum(len(whole_text(row).encode()) for row in found[name]) < size
         assert not [each for each in read if type(each).__name__ == "Rejected"]
+        assert len({row.key for row in found[name]}) == len(found[name])
     docs = found["python-docs"]
     texts = Counter(row.text for row in docs)
     assert max(texts.values()) > 5, "licence texts repeat"

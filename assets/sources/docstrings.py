@@ -123,7 +123,11 @@ def _items(lines: list[str], start: re.Pattern[str]) -> list[Parameter]:
         else:
             inside = False
     items = [Parameter(name, kind.strip(), " ".join(" ".join(body).split())) for name, kind, body in found]
-    return [item for item in items if item.text]
+    explained: dict[str, Parameter] = {}
+    for item in items:
+        if item.text:
+            explained.setdefault(item.name, item)  # Some docstrings explain a parameter twice.
+    return list(explained.values())
 
 
 def _dedent(body: str) -> list[str]:
