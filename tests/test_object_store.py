@@ -34,7 +34,7 @@ def files() -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def store(files: dict[str, bytes]) -> Iterator[None]:
     """A local S3-compatible server that holds the files, named by AWS_ENDPOINT_URL."""
     import botocore.session
@@ -74,7 +74,7 @@ def local(files: dict[str, bytes], tmp_path: Path) -> Path:
     ("reader", "uri"),
     [("jsonl", "lines"), ("jsonl", "lines/**/*.jsonl.gz"), ("parquet", "tables/*.parquet")],
 )
-def test_a_store_gives_the_same_documents(store: None, local: Path, reader: str, uri: str) -> None:
+def test_a_store_gives_the_same_documents(local: Path, reader: str, uri: str) -> None:
     here = Source("corpus", reader, "document", "web", (uri,))
     there = replace(here, uri=(f"s3://{BUCKET}/{uri}",))
     local_run, remote_run = ingest(here, local), ingest(there, local)
@@ -84,14 +84,14 @@ def test_a_store_gives_the_same_documents(store: None, local: Path, reader: str,
     assert fingerprint(there, local) == fingerprint(there, local) != fingerprint(here, local)
 
 
-def test_a_folder_in_a_store_means_every_file_below_it(store: None) -> None:
+def test_a_folder_in_a_store_means_every_file_below_it() -> None:
     paths = [entry.path.removeprefix(f"s3://{BUCKET}/") for entry in list_files(f"s3://{BUCKET}/lines")]
     assert paths == ["lines/README", "lines/a.jsonl.gz", "lines/deep/b.jsonl.gz"]
     with open_file(f"s3://{BUCKET}/lines/README") as stream:
         assert stream.read(3) == b"not" and stream.seek(0) == 0 and stream.read() == b"not a shard"
 
 
-def test_a_uri_that_names_nothing_in_the_store_is_an_error(store: None, tmp_path: Path) -> None:
+def test_a_uri_that_names_nothing_in_the_store_is_an_error(tmp_path: Path) -> None:
     source = Source("corpus", "jsonl", "document", "web", (f"s3://{BUCKET}/nowhere/*.jsonl",))
     with pytest.raises(SourceError, match=r"'corpus': s3://corpora/nowhere/\*\.jsonl matches no file"):
         list(ingest(source, tmp_path))

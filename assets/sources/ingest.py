@@ -222,7 +222,7 @@ def _unless_taken(made: Document, file: str, position: str, taken: dict[str, str
     if first is place:
         return made
     prefix = str(made["text"])[:PREFIX_BYTES].encode()
-    return Rejected(position, f"key {str(made['key'])[:100]!r} is taken by {first}", prefix)
+    return Rejected(position, f"its key is taken by {first}", prefix)
 
 
 def _reader(source: Source) -> Reader:

@@ -14,7 +14,8 @@ from assets.sources.streams import BLOCK, Corrupt, Inflated
 from assets.sources.texts import decode, whole
 
 if TYPE_CHECKING:
-    from warcio.recordloader import ArcWarcRecord
+    from warcio.recordloader import ArcWarcRecord, ArcWarcRecordLoader
+    from warcio.statusandheaders import StatusAndHeaders
 
     from assets.sources.registry import Source
 
@@ -72,7 +73,9 @@ def _archive(file: SourceFile, kinds: tuple[str, ...]) -> Iterator[Read]:
     number = 0
     with open_file(file.path) as stream:
         inflated = Inflated(stream)
-        records = ArchiveIterator(inflated)
+        # With HTTP headers parsed by warcio, a file that ends inside them would look like a healthy end.
+        records = ArchiveIterator(inflated, no_record_parse=True)
+        records.INC_RECORD = ""  # warcio would print what it stumbles over, whatever it holds
         while True:
             number += 1
             misfits = records.err_count
@@ -80,24 +83,46 @@ def _archive(file: SourceFile, kinds: tuple[str, ...]) -> Iterator[Read]:
                 record = next(records, None)
                 if records.err_count > misfits:
                     yield Rejected(
-                        f"after record {number - 1}", "the record's length doesn't fit what follows it"
+                        f"after record {number - 1}", "a record's length doesn't fit what follows it"
                     )
                 if record is None:
                     return
                 offset = inflated.member if inflated.compressed else records.offset
-                yield _record(record, kinds, f"record {number} at byte {offset}", f"{file.name}#{number}")
+                position = f"record {number} at byte {offset}"
+                read = _record(record, records.loader, kinds, position, f"{file.name}#{number}")
+                missing = _missing_bytes(record)
+                yield Rejected(position, f"cut short: {missing} bytes are missing") if missing else read
+            except OSError:
+                raise
             except Exception as error:  # warcio raises as it stumbles: ValueError, KeyError, its own
-                if isinstance(error, OSError):
-                    raise
-                rest = error.rest if isinstance(error, Corrupt) else b""
-                yield Rejected(f"record {number}", f"nothing more can be read: {error}", rest[:PREFIX_BYTES])
+                message, _, line = str(error).partition(", first line: ")
+                rest = error.rest if isinstance(error, Corrupt) else line.encode("utf-8", "replace")
+                yield Rejected(
+                    f"record {number}", f"nothing more can be read: {message}", rest[:PREFIX_BYTES]
+                )
                 return
 
 
-def _record(record: ArcWarcRecord, kinds: tuple[str, ...], position: str, fallback_key: str) -> Read:
+def _record(
+    record: ArcWarcRecord,
+    loader: ArcWarcRecordLoader,
+    kinds: tuple[str, ...],
+    position: str,
+    fallback_key: str,
+) -> Read:
+    headers = record.rec_headers
+    # Where a length is no number, warcio reads on with 0.
+    if not (headers.get_header("Content-Length") or headers.get_header("length") or "").isdecimal():
+        return Rejected(position, "a record without a length", str(headers).encode()[:PREFIX_BYTES])
     if record.rec_type not in kinds:
         return Skipped(position, f"{record.rec_type} record")
-    headers, http = record.rec_headers, record.http_headers
+    # An ARC record has the same facts under other names, but no id.
+    url = headers.get_header("WARC-Target-URI") or headers.get_header("uri") or ""
+    date = headers.get_header("WARC-Date") or headers.get_header("archive-date")
+    try:
+        http = loader.load_http_headers(record.rec_type, url, record.raw_stream, record.length)
+    except EOFError:
+        return Rejected(position, "no HTTP headers")
     status = http.get_statuscode() if http else None
     if status and not status.startswith("2"):
         return Skipped(position, f"HTTP status {status}")
@@ -105,14 +130,12 @@ def _record(record: ArcWarcRecord, kinds: tuple[str, ...], position: str, fallba
     media_type = declared.partition(";")[0].strip().lower()
     if media_type not in (*HTML_TYPES, "text/plain"):
         return Skipped(position, f"{media_type or 'untyped'} content")
-    payload = _payload(record)
-    if isinstance(payload, str):
-        return Rejected(position, payload)
+    try:
+        payload = _payload(record, http)
+    except Exception as error:  # chunks and compressions as broken servers send them
+        return Rejected(position, f"the payload can't be read: {error}")
     charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", declared, re.IGNORECASE)
     encoding = charset[1] if charset else None
-    # An ARC record has the same facts under other names, but no id.
-    url = headers.get_header("WARC-Target-URI") or headers.get_header("uri")
-    date = headers.get_header("WARC-Date") or headers.get_header("archive-date")
     metadata: dict[str, object] = {"content_type": media_type, "date": date}
     languages = headers.get_header("WARC-Identified-Content-Language")
     if languages:
@@ -120,25 +143,36 @@ def _record(record: ArcWarcRecord, kinds: tuple[str, ...], position: str, fallba
     language = primary_subtag(languages.split(",")[0]) if languages else None
     key = headers.get_header("WARC-Record-ID") or fallback_key
     if media_type in HTML_TYPES:
-        return _page(payload, encoding, url, key, position, metadata)
+        return _page(payload, encoding, url or None, key, position, metadata)
     try:
         text = decode(payload, _browser_encoding(encoding))
     except UnicodeError as error:
         return Rejected(position, str(error), payload[:PREFIX_BYTES])
-    return Row(key, position, text, url=url, language=language, metadata=metadata)
+    return Row(key, position, text, url=url or None, language=language, metadata=metadata)
 
 
-def _payload(record: ArcWarcRecord) -> bytes | str:
-    """A record's payload, or the error where it is too long or cut short."""
+def _payload(record: ArcWarcRecord, http: StatusAndHeaders | None) -> bytes:
+    """A record's payload, unchunked and decompressed."""
+    from warcio.bufferedreaders import ChunkedDataReader
+
+    stream = record.raw_stream
+    if http and http.get_header("Transfer-Encoding") == "chunked":
+        stream = ChunkedDataReader(stream)
+    if http and (http.get_header("Content-Encoding") or "").lower() in ("gzip", "x-gzip", "zstd"):
+        stream = Inflated(stream)  # warcio would end a damaged stream without a word
     content = bytearray()
-    stream = record.content_stream()
     while block := stream.read(BLOCK):
         content += block
         if len(content) > LONGEST_PAYLOAD:
-            return f"a payload of more than {LONGEST_PAYLOAD >> 20} MiB"
-    if getattr(record.raw_stream, "limit", 0) > 0:
-        return f"cut short: {record.raw_stream.limit} bytes of the record are missing"
+            raise ValueError(f"it is longer than {LONGEST_PAYLOAD >> 20} MiB")
     return bytes(content)
+
+
+def _missing_bytes(record: ArcWarcRecord) -> int:
+    """How many bytes of a record its file doesn't hold."""
+    while record.raw_stream.read(BLOCK):
+        pass
+    return getattr(record.raw_stream, "limit", 0)
 
 
 def _page(

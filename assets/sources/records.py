@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -103,10 +103,16 @@ def delimited(file: SourceFile, source: Source, delimiter: str) -> Iterator[Read
     csv.field_size_limit(LONGEST_LINE)
     encoding = str(source.options.get("encoding", "utf-8"))
     delimiter = str(source.options.get("delimiter", delimiter))
-    with open_file(file.path) as stream:
+    line = b""
+
+    def decoded(stream: IO[bytes]) -> Iterator[str]:
+        nonlocal line
         # Bytes that don't decode travel as surrogates, so that only their own row is rejected.
-        decoded = (line.decode(encoding, "surrogateescape") + "\n" for line in lines(Inflated(stream)))
-        reader = csv.reader(decoded, delimiter=delimiter, strict=True)
+        for line in lines(Inflated(stream)):
+            yield line.decode(encoding, "surrogateescape") + "\n"
+
+    with open_file(file.path) as stream:
+        reader = csv.reader(decoded(stream), delimiter=delimiter, strict=True)
         header: list[str] = []
         number = 0
         while True:
@@ -116,7 +122,7 @@ def delimited(file: SourceFile, source: Source, delimiter: str) -> Iterator[Read
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Rejected(f"line {start}", f"malformed row: {error}")
+                yield Rejected(f"line {start}", f"malformed row: {error}", line[:PREFIX_BYTES])
                 continue
             except Corrupt as error:
                 yield Rejected(
@@ -211,7 +217,9 @@ def _row(
             fields["key"] = _key(values["key"], columns["key"])
         for name in REQUIRED & values.keys():
             if values[name] is None:
-                raise ValueError(f"no value in column {columns[name]!r}; the row has {', '.join(record)}")
+                raise ValueError(
+                    f"no value in column {columns[name]!r}; the row has {', '.join(list(record)[:20])}"
+                )
         for name in STRINGS & values.keys():
             if not isinstance(values[name], str | None):
                 raise ValueError(

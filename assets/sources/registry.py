@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import json
 import re
@@ -186,6 +187,7 @@ def _check(source: Source) -> None:
         if option not in reader.options:
             expected = ", ".join(reader.options) or "none"
             raise ValueError(f"options: {option} is unknown to {source.reader}; expected {expected}")
+    _check_options(source.options)
     shapes = [needed for needed in TURNS.values() if needed[0] in source.columns]
     if len(shapes) > 1 or (shapes and "text" in source.columns):
         raise ValueError(
@@ -197,6 +199,16 @@ def _check(source: Source) -> None:
             raise ValueError(f"columns: {needed[0]} needs {', '.join(missing)} beside it")
         if source.kind == "document":
             raise ValueError(f"kind: rows with {needed[0]} are turns, not documents")
+
+
+def _check_options(options: Mapping[str, object]) -> None:
+    if "encoding" in options:
+        try:
+            codecs.lookup(str(options["encoding"]))
+        except LookupError as error:
+            raise ValueError(f"options: {error}") from error
+    if "delimiter" in options and len(str(options["delimiter"])) != 1:
+        raise ValueError(f"options: delimiter: expected one character, got {options['delimiter']!r}")
 
 
 def _text(value: object) -> str:

@@ -95,7 +95,7 @@ def _turn(turn: object, number: int) -> Message:
     speaker = turn.get("role", turn.get("from"))
     content = turn.get("content", turn.get("value"))
     if not isinstance(speaker, str) or speaker.lower() not in ROLES:
-        raise ValueError(f"turn {number}: role {speaker!r} is none of {', '.join(ROLES)}")
+        raise ValueError(f"turn {number}: role {str(speaker)[:20]!r} is none of {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise ValueError(f"turn {number}: content is a {type(content).__name__}, not a string")
     return _message(ROLES[speaker.lower()], content)
