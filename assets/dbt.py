@@ -1,7 +1,5 @@
 """The dbt models as assets: policy, decisions and marts are SQL that anyone can read and change."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -32,6 +30,7 @@ def environment(lake: Lake, run_id: str = "manual") -> dict[str, str]:
         "WINNOW_LAKE_CATALOG": lake.catalog,
         "WINNOW_LAKE_DATA": f"{lake.root / 'data'}/",
         "WINNOW_LAKE_EXTENSIONS": str(settings.extensions()),
+        "WINNOW_DBT_DATABASE": str(settings.home() / "cache" / "dbt.duckdb"),
         "WINNOW_RUN_ID": run_id,
     }
 

@@ -1,7 +1,5 @@
 """deployed: the release that a verdict allows, and the one that a person answers for."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
@@ -74,8 +72,7 @@ def candidate(
 ) -> dg.MaterializeResult:
     """An immutable release, named by the hash of its manifest; the alias `candidate` points at the newest.
 
-    It is built whatever the verdict says, so that a refused one can be looked at; only a passed one can
-    be promoted.
+    The verdict's critical checks block it: what failed a gate never becomes a candidate.
     """
     release = releases.build(
         selected_documents(lake),

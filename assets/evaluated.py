@@ -1,7 +1,5 @@
 """evaluated: what the selection is made of, what it does to a model, and whether it may be released."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -48,7 +46,6 @@ def proxy_policy() -> proxy.ProxyPolicy:
                 if source.releasable and not source.reference and not source.synthetic
             )
         ),
-        exempt_slices=tuple(sorted(name for name, source in SOURCES.items() if not source.releasable)),
     )
 
 
@@ -148,7 +145,10 @@ def proxy_runs(
         "coalesce(selection.selected, false) AS selected FROM filtered.redacted AS redacted "
         "JOIN raw.documents AS documents USING (doc_id) "
         "LEFT JOIN scored.selection AS selection USING (doc_id) "
-        "LEFT JOIN filtered.duplicates AS duplicates USING (doc_id) ORDER BY redacted.source, redacted.doc_id"
+        "LEFT JOIN filtered.duplicates AS duplicates USING (doc_id) "
+        "JOIN raw.sources AS sources ON sources.source = redacted.source "
+        # What can't be released is no candidate: leaving it out would flatter every selection.
+        "WHERE sources.releasable ORDER BY redacted.source, redacted.doc_id"
     )
     runs = proxy.run_proxy(documents, policy)
     summary = proxy.summarise(runs, policy)

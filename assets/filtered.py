@@ -1,7 +1,5 @@
 """filtered: measure every document once; what to do about it is decided in SQL (see dbt.py)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -23,6 +21,9 @@ from assets.stage import (
 
 DOCUMENTS = dg.AssetKey(["raw", "documents"])
 
+# Everything in this stage that reads text reads it through these.
+TEXT_CODE = ("filters/buffers.py", "filters/characters.py", "filters/kernels.py")
+
 
 def _documents(lake: Lake, source: str) -> pa.Table:
     return lake.query("FROM raw.documents WHERE source = ?", [source])
@@ -35,7 +36,7 @@ def _documents(lake: Lake, source: str) -> pa.Table:
     partitions_def=BY_SOURCE,
     owners=[CURATION],
     kinds={"numba", "fasttext", "duckdb"},
-    code_version=code_version("filters/signals.py", "filters/kernels.py", "filters/language.py"),
+    code_version=code_version("filters/language.py", "filters/signals.py", *TEXT_CODE),
 )
 def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """What is measured of each document: length, words, lines, symbols, repetition, language."""
@@ -54,7 +55,7 @@ def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> 
     return result(
         lake,
         write,
-        words=dg.MetadataValue.md(plots.histogram(words, "Words per document", "words (log10)", log=True)),
+        words=dg.MetadataValue.md(plots.histogram(words, "Words per document", "words", log=True)),
         languages=markdown_table(sorted(languages, key=lambda row: -row["counts"])[:10]),
     )
 
@@ -118,7 +119,9 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     partitions_def=BY_SOURCE,
     owners=[EVALUATION],
     kinds={"numba", "duckdb"},
-    code_version=code_version("filters/contamination.py", "filters/benchmarks"),
+    code_version=code_version(
+        "filters/contamination.py", "filters/folding.py", "filters/benchmarks", *TEXT_CODE
+    ),
 )
 def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Benchmark items found in documents, by word n-grams: what would make an evaluation look too good."""
@@ -136,7 +139,7 @@ def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     group_name="filtered",
     owners=[CURATION],
     kinds={"daft", "duckdb"},
-    code_version=code_version("filters/duplicates.py", "engine.py"),
+    code_version=code_version("filters/duplicates.py", "filters/folding.py", "engine.py", *TEXT_CODE),
 )
 def duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Clusters of equal and nearly equal documents across all sources, each with the one that is kept."""

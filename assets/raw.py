@@ -1,7 +1,5 @@
 """raw: what the sources hold, as documents; what can't be read, in quarantine; a sample to look at."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from itertools import chain

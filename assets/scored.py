@@ -1,7 +1,5 @@
 """scored: what models say of each kept document, and who is spoken of in what is selected."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,10 @@ import pyarrow as pa
 from assets import settings
 from assets.lake import Lake, Write
 from assets.sources.registry import Source, load_sources
+
+# Checks by partition, backfills in one run and mapped specs are young in Dagster; each import would say so.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 SOURCES: Mapping[str, Source] = {source.name: source for source in load_sources(settings.sources_file())}
 

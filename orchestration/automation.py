@@ -1,7 +1,5 @@
 """Time starts the head, data drives the tail, a person deploys."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -87,7 +85,7 @@ def _recuration(cron: str, number: int) -> dg.ScheduleDefinition:
 
 
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:
-    """Evaluates the tail's conditions; on from the first start, since Dagster's default one starts stopped."""
+    """Evaluates the tail's conditions, from the first start on: Dagster's default one starts stopped."""
     return dg.AutomationConditionSensorDefinition(
         "data_drives_the_tail",
         target=TAIL,

@@ -70,5 +70,5 @@ defs = dg.Definitions(
         ),
     },
 ).map_resolved_asset_specs(
-    lambda spec: spec.replace_attributes(automation_condition=ON_NEW_DATA), selection=TAIL
+    func=lambda spec: spec.replace_attributes(automation_condition=ON_NEW_DATA), selection=TAIL
 )

@@ -1,7 +1,5 @@
 """The two jobs by which a person deploys: promote a candidate, roll a champion back."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.releases.store import ReleaseStore
@@ -9,7 +7,7 @@ from assets.releases.store import ReleaseStore
 promote = dg.define_asset_job(
     "promote",
     dg.AssetSelection.assets(["deployed", "champion"]),
-    description="Makes the candidate the champion. Needs a named approver and a verdict without a failed gate.",
+    description="Makes the candidate the champion: needs a named approver and a passed verdict.",
 )
 
 

@@ -15,9 +15,8 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
 
-from assets import settings
 from assets.lake import Lake
-from assets.stage import BY_SOURCE, latest_validations
+from assets.stage import BY_SOURCE, latest_validations, table_of
 
 STAGES = ("raw", "filtered", "scored", "evaluated", "deployed")
 
@@ -133,16 +132,23 @@ def due(
     def is_due(key: dg.AssetKey, partition: str | None) -> bool:
         if key.path[0] in forced or stale.get_status(key, partition) != StaleStatus.FRESH:
             return True
+        if key not in suited:
+            return False
         record = validations.get((key.to_user_string(), partition))
-        return key in suited and record is not None and not record["passed"]
+        if record is None or not record["passed"]:
+            return True
+        # A run may have died between its write and its checks.
+        return record["data_version"] != lake.data_version(table_of(key), partition)
 
     def with_followers(keys: set[dg.AssetKey], within: set[dg.AssetKey]) -> list[dg.AssetKey]:
-        reached = set(keys)
+        reached: set[dg.AssetKey] = set()
         frontier = list(keys)
         while frontier:
-            for child in graph.get(frontier.pop()).child_keys & within - reached:
-                reached.add(child)
-                frontier.append(child)
+            key = frontier.pop()
+            if key not in reached:
+                reached.add(key)
+                # What one op writes together is made together.
+                frontier += graph.get(key).execution_set_asset_keys | graph.get(key).child_keys & within
         return sorted(reached)
 
     head, tail = selection("curate_source"), selection("curate")
@@ -166,7 +172,7 @@ def execute(
     assets: Sequence[dg.AssetKey] | None = None,
     config: dict[str, object] | None = None,
     reexecute: str | None = None,
-    on_step: Callable[[Step], None] = lambda step: None,
+    on_step: Callable[[Step], None],
 ) -> Outcome:
     """One run of a job in this process's children; reports its steps while it works.
 
@@ -186,16 +192,19 @@ def execute(
         }
     options = dg.ReexecutionOptions.from_failure(reexecute, instance) if reexecute else None
     watcher = _Watcher(instance, tags[INVOCATION], on_step)
-    with watcher:
-        with dg.execute_job(
-            dg.build_reconstructable_job("orchestration.execution", "job", (name,)),
+    run = dg.build_reconstructable_job("orchestration.execution", "job", (name,))
+    with (
+        watcher,
+        dg.execute_job(
+            run,
             instance=instance,
             run_config=QUIET | (config or {}),
             tags=tags,
             asset_selection=None if reexecute else assets,
             reexecution_options=options,
-        ) as result:
-            run_id, success = result.run_id, result.success
+        ) as result,
+    ):
+        run_id, success = result.run_id, result.success
     return Outcome(name, partition, run_id, success, tuple(watcher.ended))
 
 

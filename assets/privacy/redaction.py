@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from assets.documents import MESSAGES, turn_offsets
+from assets.documents import MESSAGES, render, turn_offsets
 from assets.privacy.findings import PiiError, PiiPolicy, blot, find_pii
 from assets.privacy.keys import PiiKey
 
@@ -43,7 +43,8 @@ def redact(documents: pa.Table, findings: pa.Table) -> pa.Table:
     Turns are redacted by the same spans as the text, which is their rendering.
 
     Raises:
-        PiiError: A finding names no document among them, or lies outside its document's text.
+        PiiError: A finding names no document among them or lies outside its document's text, or a document
+            with turns has a text that isn't their rendering.
     """
     by_document = defaultdict(list)
     for finding in findings.select(["doc_id", "entity", "start", "end", "score"]).to_pylist():
@@ -51,9 +52,11 @@ def redact(documents: pa.Table, findings: pa.Table) -> pa.Table:
     texts, messages, counts = [], [], []
     for document in documents.select(["doc_id", "source", "text", "messages"]).to_pylist():
         text, found = document["text"], by_document.pop(document["doc_id"], [])
+        name = f"{document['source']}: document {document['doc_id']}"
         if any(not 0 <= finding["start"] < finding["end"] <= len(text) for finding in found):
-            name = f"{document['source']}: document {document['doc_id']}"
             raise PiiError(f"{name}: a finding lies outside its text")
+        if document["messages"] is not None and render(document["messages"]) != text:
+            raise PiiError(f"{name}: its text is not the rendering of its turns")
         spans = resolve(found)
         texts.append(_replace(text, spans))
         messages.append(_redact_turns(document["messages"], spans))
