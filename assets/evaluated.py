@@ -107,7 +107,7 @@ def _left(lake: Lake, steps: list[dict]) -> list[tuple[str, int]]:
     for step in steps:
         left -= step["removed"]
         kept.append((step["step"], left))
-    chosen = lake.query("SELECT count_if(selected) AS n FROM scored.selection")["n"][0].as_py()
+    chosen = lake.query("SELECT count_if(selected)::BIGINT AS n FROM scored.selection")["n"][0].as_py()
     return [*kept, ("selected", chosen)]
 
 

@@ -21,7 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+# Runs write to their log; what a person reads goes to the terminal by a way of its own.
+console = Console(file=os.fdopen(os.dup(1), "w"))
 
 Source = Annotated[str | None, typer.Option("--source", help="Only this source's head; the tail covers all.")]
 Stage = Annotated[

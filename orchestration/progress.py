@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
 
+from assets import settings
 from orchestration.execution import Outcome, Step
 
 MARKS = {"succeeded": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]–[/]"}
@@ -22,9 +26,10 @@ def steps(console: Console) -> Iterator[Callable[[str], Callable[[Step], None]]]
     Gives a function that, for a run's label, makes the listener that the run reports its steps to.
     """
     working: dict[tuple[str, str], None] = {}
+    log = settings.home() / "logs" / "runs.log"
     spinner = Spinner("dots", text="looking for what changed")
 
-    with Live(spinner, console=console, transient=True, refresh_per_second=8):
+    with _output_to(log), Live(spinner, console=console, transient=True, refresh_per_second=8):
 
         def listener(label: str) -> Callable[[Step], None]:
             def on_step(step: Step) -> None:
@@ -41,6 +46,27 @@ def steps(console: Console) -> Iterator[Callable[[str], Callable[[Step], None]]]
             return on_step
 
         yield listener
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Standard output and error of this process and its children in a file: dbt alone prints pages.
+
+    By file descriptor, since children inherit those; each op's own output is in the UI as well.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = os.dup(1), os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, original in zip((1, 2), kept, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
 
 
 def failures(console: Console, outcomes: Sequence[Outcome]) -> None:

@@ -5,16 +5,14 @@ with signals as (
     select * from {{ source('filtered', 'signals') }}
 ),
 
+-- Spelled out where `unpivot` would do: column lineage sees through a list, not through a pivot.
 measured as (
-    unpivot (
-        select
-            doc_id,
-            source,
-            columns(* exclude (doc_id, source, content_hash, language, language_score, signal_version, run_id))::double
-        from signals
-    )
-    on columns(* exclude (doc_id, source))
-    into name signal value value
+    select
+        doc_id,
+        source,
+        unnest([{% for name in signals() %}'{{ name }}'{{ ', ' if not loop.last }}{% endfor %}]) as signal,
+        unnest([{% for name in signals() %}{{ name }}::double{{ ', ' if not loop.last }}{% endfor %}]) as value
+    from signals
 ),
 
 documents as (

@@ -36,9 +36,9 @@ select
     removed.source,
     removed.step,
     row_number() over through_rules as position,
-    totals.documents_in - sum(removed.removed) over through_rules + removed.removed as documents_in,
+    (totals.documents_in - sum(removed.removed) over through_rules + removed.removed)::bigint as documents_in,
     removed.removed,
-    totals.documents_in - sum(removed.removed) over through_rules as kept,
+    (totals.documents_in - sum(removed.removed) over through_rules)::bigint as kept,
     {{ run_id() }} as run_id
 from removed
 join totals using (source)

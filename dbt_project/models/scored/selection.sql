@@ -4,24 +4,23 @@ with scores as (
 ),
 
 evidence as (
-    unpivot (
-        select
-            documents.doc_id,
-            documents.source,
-            scores.quality::double as quality,
-            scores.toxicity::double as toxicity,
-            (not sources.releasable)::double as not_releasable,
-            (documents.license = 'NOASSERTION' and waivers.subject is null)::double as license_unknown
-        from {{ ref('documents') }} as documents
-        join {{ source('raw', 'sources') }} as sources using (source)
-        left join scores using (doc_id)
-        left join {{ ref('waivers') }} as waivers
-            on waivers.kind = 'license'
-            and waivers.subject = documents.source
-            and waivers.expires >= current_date
-    )
-    on quality, toxicity, not_releasable, license_unknown
-    into name signal value value
+    select
+        documents.doc_id,
+        documents.source,
+        unnest(['quality', 'toxicity', 'not_releasable', 'license_unknown']) as signal,
+        unnest([
+            scores.quality::double,
+            scores.toxicity::double,
+            (not sources.releasable)::double,
+            (documents.license = 'NOASSERTION' and waivers.subject is null)::double
+        ]) as value
+    from {{ ref('documents') }} as documents
+    join {{ source('raw', 'sources') }} as sources on sources.source = documents.source
+    left join scores on scores.doc_id = documents.doc_id
+    left join {{ ref('waivers') }} as waivers
+        on waivers.kind = 'license'
+        and waivers.subject = documents.source
+        and waivers.expires >= current_date
 ),
 
 judged as (
