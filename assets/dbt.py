@@ -31,7 +31,7 @@ def environment(lake: Lake, run_id: str = "manual") -> dict[str, str]:
         "WINNOW_LAKE_DATA": f"{lake.root / 'data'}/",
         "WINNOW_LAKE_EXTENSIONS": str(settings.extensions()),
         "WINNOW_DBT_DATABASE": str(settings.home() / "cache" / "dbt.duckdb"),
-        "WINNOW_RUN_ID": run_id,
+        "DBT_ENV_CUSTOM_ENV_WINNOW_RUN_ID": run_id,
     }
 
 
@@ -55,9 +55,9 @@ def prepare_manifest() -> Path:
             "--profiles-dir",
             str(PROJECT_DIR),
         ]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, "DO_NOT_TRACK": "1"}
-        )
+        # With a run's own variables: dbt parses everything anew where its profile has changed.
+        variables = os.environ | environment(Lake(settings.lake_root()))
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
         if done.returncode:
             raise RuntimeError(f"dbt parse failed:\n{done.stdout}{done.stderr}")
     return MANIFEST

@@ -209,7 +209,8 @@ def release_facts(lake: Lake, run_id: str, parent: str | None) -> Facts:
             for row in lake.query(
                 "SELECT source, 'raw' AS stage, count(*) AS documents FROM raw.documents GROUP BY source "
                 "UNION ALL SELECT source, 'filtered', count(*) FROM filtered.documents GROUP BY source "
-                "UNION ALL SELECT source, 'scored', count_if(selected)::BIGINT FROM scored.selection GROUP BY source "
+                "UNION ALL SELECT source, 'scored', count_if(selected)::BIGINT FROM scored.selection "
+                "GROUP BY source "
                 "ORDER BY source, documents DESC, stage"
             ).to_pylist()
         ),

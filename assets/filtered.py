@@ -154,6 +154,6 @@ def duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) 
     write = lake.replace("filtered.duplicates", clusters, run_id=context.run_id)
     by_relation = lake.query(
         "SELECT relation, count(DISTINCT cluster_id) AS clusters, count(*) AS documents, "
-        "count_if(NOT is_keeper)::BIGINT AS removable FROM filtered.duplicates GROUP BY relation ORDER BY relation"
+        "count_if(NOT is_keeper)::BIGINT AS removable FROM filtered.duplicates GROUP BY ALL ORDER BY ALL"
     )
     return result(lake, write, relations=markdown_table(by_relation.to_pylist()))

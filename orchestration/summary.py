@@ -164,9 +164,8 @@ def _verdict(console: Console, lake: Lake) -> None:
         table.add_row(row["gate"], row["figure"], value, f"{row['comparison']} {row['limit']:g}", mark)
     console.print(table)
     failed = [row["gate"] for row in rows if not row["passed"] and row["severity"] == "critical"]
-    console.print(
-        f"[bold]The verdict: {'[red]failed[/] on ' + ', '.join(failed) if failed else '[green]passed[/]'}[/]\n"
-    )
+    outcome = f"[red]failed[/] on {', '.join(failed)}" if failed else "[green]passed[/]"
+    console.print(f"[bold]The verdict: {outcome}[/]\n")
 
 
 def _release(console: Console) -> None:

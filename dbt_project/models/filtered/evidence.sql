@@ -1,5 +1,5 @@
 -- What is known of each document, one row a signal: the only thing that rules are held against.
-{{ config(materialized='ephemeral', pre_hook=[]) }}
+{{ config(materialized='view') }}
 
 with signals as (
     select * from {{ source('filtered', 'signals') }}
