@@ -1,0 +1,1 @@
+"""Scorers: what models say of a document, held beside it, and how well each says it."""

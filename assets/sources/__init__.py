@@ -1,0 +1,1 @@
+"""Sources: the registry of the sources file, the readers of its formats, and ingestion that loses nothing."""
