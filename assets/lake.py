@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,8 +88,16 @@ class Lake:
 
     @property
     def catalog(self) -> str:
-        """The DuckLake catalogue's address, without the `ducklake:` prefix."""
-        return os.environ.get("WINNOW_CATALOG") or f"sqlite:{self.root / 'catalog.sqlite'}"
+        """The DuckLake catalogue's address, without the `ducklake:` prefix.
+
+        Raises:
+            ValueError: It holds a password: addresses reach logs. libpq finds one by itself, in
+                `PGPASSWORD` or a password file.
+        """
+        address = os.environ.get("WINNOW_CATALOG") or f"sqlite:{self.root / 'catalog.sqlite'}"
+        if re.match(r"postgres:.*(password\s*=|://[^/]*:[^/]*@)", address):
+            raise ValueError("WINNOW_CATALOG: leave the password to PGPASSWORD or a password file")
+        return address
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
