@@ -11,7 +11,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from assets.documents import DOCUMENT
@@ -70,6 +69,8 @@ def write_shards(
 
 def count(folder: Path) -> Counts:
     """What lies in a folder of shards, read back from the files."""
+    import pyarrow.dataset as ds  # It brings pandas with it.
+
     paths = sorted(folder.glob("*.parquet"))
     with duckdb.connect() as con:
         con.register("shards", ds.dataset([str(path) for path in paths], format="parquet"))
