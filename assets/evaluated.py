@@ -36,16 +36,14 @@ def report_policy(lake: Lake) -> report.ReportPolicy:
 
 
 def proxy_policy() -> proxy.ProxyPolicy:
-    """What the proxy is held to: reference sources, and natural text of another family in no arm at all."""
+    """What the proxy is held to: reference sources, and text of another family that is in no arm at all."""
     return proxy.ProxyPolicy(
-        reference_sources=tuple(sorted(name for name, source in SOURCES.items() if source.reference)),
-        independent_sources=tuple(
-            sorted(
-                name
-                for name, source in SOURCES.items()
-                if source.releasable and not source.reference and not source.synthetic
-            )
+        reference_sources=tuple(
+            sorted(n for n, source in SOURCES.items() if source.reference and not source.independent)
         ),
+        independent_sources=tuple(sorted(n for n, source in SOURCES.items() if source.independent)),
+        budget_tokens=400_000,
+        seeds=8,
     )
 
 

@@ -51,4 +51,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(home() / "cache" / "numba"))
 os.environ.setdefault("MPLCONFIGDIR", str(home() / "cache" / "matplotlib"))
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+# Not in the project: what dbt parsed there by hand, with other paths, would be taken for this home's.
+os.environ.setdefault("DBT_TARGET_PATH", str(home() / "cache" / "dbt"))
+os.environ.setdefault("DBT_LOG_PATH", str(home() / "logs"))
 os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster"))

@@ -22,7 +22,7 @@ from assets.sources.rows import PREFIX_BYTES, Read, Rejected, Row, Skipped, Sour
 Document = dict[str, object]
 
 # What an entry says that no document holds: changing it calls for no reading.
-POLICY = ["cron", "owner", "profile", "reference", "releasable", "weight"]
+POLICY = ["cron", "independent", "owner", "profile", "reference", "releasable", "weight"]
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 64 << 20

@@ -43,6 +43,7 @@ SOURCE = pa.schema(
         pa.field("generator", pa.string()),
         pa.field("releasable", pa.bool_(), nullable=False),
         pa.field("reference", pa.bool_(), nullable=False),
+        pa.field("independent", pa.bool_(), nullable=False),
         pa.field("options", pa.string(), nullable=False),
     ]
 )
@@ -56,7 +57,8 @@ class Source:
     when files are listed, and a generated source has none or `package:…`. `columns` maps a document's
     field to the column that holds it; a dotted path reaches inside (`instances.0.output`). `license`,
     `language`, `collected_at`, `consent`, `synthetic` and `generator` hold for rows that don't say
-    otherwise. `reference` marks documents that show what good text looks like.
+    otherwise. `reference` marks documents that show what good text looks like; `independent` ones are of
+    another family, and the retraining proxy tests on them and trains on none.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Source:
     generator: str | None = None
     releasable: bool = True
     reference: bool = False
+    independent: bool = False
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def facts(self) -> pa.Table:
@@ -305,5 +308,6 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "generator": _text,
     "releasable": _flag,
     "reference": _flag,
+    "independent": _flag,
     "options": _mapping,
 }
