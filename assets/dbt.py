@@ -3,23 +3,28 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import (
     DagsterDbtTranslator,
+    DbtCliInvocation,
     DbtCliResource,
     dbt_assets,
 )
+from packaging.version import Version
 
 from assets import settings
+from assets.governance.column_lineage import column_lineage
 from assets.lake import Lake
-from assets.stage import CURATION, require_validated
+from assets.stage import CURATION, column_schema, require_validated
 
 PROJECT_DIR = settings.PROJECT / "dbt_project"
-MANIFEST = PROJECT_DIR / "target" / "manifest.json"
+MANIFEST = Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"
 # dbt beside this interpreter: the one on PATH may belong to another environment.
 DBT = str(Path(sys.executable).parent / "dbt")
 
@@ -82,10 +87,67 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+class DbtProcess(DbtCliResource):
+    """dbt in a process of its own, and nothing of it in this one.
+
+    Dagster would first ask `dbt --version`, which takes seconds and looks for newer releases over the
+    network, and set up an adapter of its own to read tables with; the lake can be asked.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # noqa: ARG002
+        return None
+
+
 def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: Lake) -> Iterator[object]:
     os.environ |= environment(lake, context.run_id)
     invocation = dbt.cli(["build"], context=context)
-    yield from invocation.stream().fetch_row_counts().fetch_column_metadata()
+    for event in invocation.stream():
+        if isinstance(event, dg.Output):
+            event = event.with_metadata({**event.metadata, **_facts(context, invocation, event, lake)})
+        yield event
+
+
+def _facts(
+    context: dg.AssetExecutionContext, invocation: DbtCliInvocation, built: dg.Output, lake: Lake
+) -> dict[str, object]:
+    """What the page of a built model or seed shows: rows, columns, and what those columns are made of."""
+    node = invocation.manifest["nodes"][built.metadata["unique_id"].text]
+    table = f"{node['schema']}.{node['alias']}"
+    facts: dict[str, object] = {
+        "dagster/table_name": f"lake.{table}",
+        "dagster/column_schema": column_schema(lake, table),
+    }
+    # A view's rows are counted by computing them.
+    if node["config"]["materialized"] != "view":
+        facts["dagster/row_count"] = lake.query(f"SELECT count(*) AS n FROM {table}")["n"][0].as_py()
+    if node["resource_type"] == "model":
+        compiled = invocation.target_path / "compiled" / node["package_name"] / node["original_file_path"]
+        try:
+            facts["dagster/column_lineage"] = _lineage(compiled.read_text(encoding="utf-8"), lake)
+        except Exception as error:
+            # DuckDB ran it, so the table is right, whatever sqlglot makes of it; only its lineage is unknown.
+            context.log.warning(f"no column lineage of {table}: {error}")
+    return facts
+
+
+def _lineage(sql: str, lake: Lake) -> dg.TableColumnLineage:
+    columns = lake.query(
+        "SELECT schema_name || '.' || table_name AS name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = 'lake' ORDER BY ALL"
+    )
+    tables: dict[str, dict[str, str]] = {}
+    for row in columns.to_pylist():
+        tables.setdefault(row["name"], {})[row["column_name"]] = row["data_type"]
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(parent.split(".")), name) for parent, name in origins]
+            for column, origins in column_lineage(sql, tables).items()
+        }
+    )
 
 
 @dbt_assets(
@@ -110,5 +172,5 @@ def dbt_filtered(
 def dbt_scored(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
 ) -> Iterator[object]:
-    require_validated(lake, ["scored/scores"])
+    require_validated(lake, ["scored/scores"], [None])
     yield from _build(context, dbt, lake)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from assets import dbt, deployed, evaluated, filtered, raw, scored, settings
 from assets.lake import Lake
@@ -65,7 +64,7 @@ defs = dg.Definitions(
     resources={
         "lake": Lake(settings.lake_root()),
         "releases": ReleaseStore(settings.releases_root()),
-        "dbt": DbtCliResource(
+        "dbt": dbt.DbtProcess(
             project_dir=str(dbt.PROJECT_DIR), profiles_dir=str(dbt.PROJECT_DIR), dbt_executable=dbt.DBT
         ),
     },
