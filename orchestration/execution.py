@@ -9,18 +9,22 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
+from dagster._core.remote_origin import RemoteRepositoryOrigin
+from dagster._core.workspace.load import location_origin_from_module_name
 
 from assets.lake import Lake
 from assets.stage import BY_SOURCE, latest_validations, table_of
 
 STAGES = ("raw", "filtered", "scored", "evaluated", "deployed")
 
-INVOCATION = "winnow/invocation"
+# The leading dot keeps a tag out of the UI: this one is of use to the watcher alone.
+INVOCATION = ".dagster/winnow-invocation"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 STEP_EVENTS = {
@@ -195,6 +199,7 @@ def execute(
     run = dg.build_reconstructable_job("orchestration.execution", "job", (name,))
     with (
         watcher,
+        _addressed(instance, name),
         dg.execute_job(
             run,
             instance=instance,
@@ -206,6 +211,22 @@ def execute(
     ):
         run_id, success = result.run_id, result.success
     return Outcome(name, partition, run_id, success, tuple(watcher.ended))
+
+
+@contextmanager
+def _addressed(instance: dg.DagsterInstance, name: str) -> Iterator[None]:
+    """Runs created meanwhile carry their job's address in the UI: without one, its "Re-execute" fails.
+
+    `execute_job` leaves it out, and a run can't be given it afterwards.
+    """
+    location = location_origin_from_module_name("orchestration.definitions", None, None)
+    origin = RemoteRepositoryOrigin(location, "__repository__").get_job_origin(name)
+    addressed = partial(instance.create_run_for_job, remote_job_origin=origin)
+    instance.create_run_for_job = addressed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del instance.create_run_for_job
 
 
 class _Watcher:
