@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from assets import plots
 from assets.lake import Lake
 from assets.stage import (
-    ALL_IN_ONE_RUN,
-    BY_SOURCE,
     EVALUATION,
     SOURCES,
     code_version,
@@ -130,8 +128,6 @@ def quality_model(
     key=["scored", "scores"],
     deps=[["scored", "quality_model"], ["filtered", "documents"]],
     group_name="scored",
-    partitions_def=BY_SOURCE,
-    backfill_policy=ALL_IN_ONE_RUN,
     owners=[EVALUATION],
     kinds={"fasttext", "duckdb"},
     code_version=code_version("scorers"),
@@ -141,7 +137,7 @@ def scores(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> d
     from assets.scorers.scores import SCORERS, score
 
     models = {row["name"]: row["model"] for row in lake.query("FROM scored.quality_model").to_pylist()}
-    for source in context.partition_keys:
+    for source in sorted(SOURCES):
         documents = lake.query(
             "SELECT documents.doc_id, documents.source, documents.text, signals.language, "
             "signals.language_score FROM filtered.documents AS documents "
@@ -160,7 +156,6 @@ def scores(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> d
     }
     return result(
         lake,
-        # One result stands for every partition of the run, so its version is that of the whole table.
         replace(write, rows=plotted.num_rows, data_version=lake.data_version("scored.scores")),
         quality=dg.MetadataValue.md(plots.histogram(quality, "Quality of kept documents", "probability")),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,6 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 SOURCES: Mapping[str, Source] = {source.name: source for source in load_sources(settings.sources_file())}
 
 BY_SOURCE = dg.StaticPartitionsDefinition(sorted(SOURCES))
-
-# A partition key stands for one source; a run over a range of keys does them all in one go.
-ALL_IN_ONE_RUN = dg.BackfillPolicy.single_run()
 
 CURATION = "team:data-curation"
 PRIVACY = "team:privacy"
@@ -114,12 +111,13 @@ class NotValidated(dg.Failure):
 
 
 def require_validated(
-    lake: Lake, assets: Iterable[str], sources: Iterable[str] = BY_SOURCE.get_partition_keys()
+    lake: Lake, assets: Iterable[str], sources: Sequence[str | None] = BY_SOURCE.get_partition_keys()
 ) -> None:
     """The gate from partitioned to unpartitioned: each source's data must be validated as it is now.
 
     Dagster's blocking checks hold within a run and a partition; the first unpartitioned asset reads what
     other runs wrote, so it asks the lake for a passed validation of exactly the version it will read.
+    The source None stands for an unpartitioned asset as a whole.
 
     Raises:
         NotValidated: A source was never read, never validated, failed, or changed since.
@@ -130,15 +128,16 @@ def require_validated(
         present = lake.exists(table_of(asset))
         for source in sources:
             record = records.get((asset, source))
+            name = f"{asset} of {source}" if source else asset
             if record is None:
-                problems.append(f"{asset} of {source}: never validated")
+                problems.append(f"{name}: never validated")
             elif not record["passed"]:
                 broken = [
                     r["name"] for r in record["results"] if r["severity"] == "critical" and not r["passed"]
                 ]
-                problems.append(f"{asset} of {source}: failed {', '.join(broken)}")
+                problems.append(f"{name}: failed {', '.join(broken)}")
             elif not present or lake.data_version(table_of(asset), source) != record["data_version"]:
-                problems.append(f"{asset} of {source}: changed since it was validated")
+                problems.append(f"{name}: changed since it was validated")
     if problems:
         raise NotValidated(
             "The gate is closed: " + "; ".join(problems), metadata={"problems": "\n".join(problems)}

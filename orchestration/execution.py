@@ -163,8 +163,7 @@ def due(
     below = {
         child for keys in per_source.values() for key in keys for child in graph.get(key).child_keys
     } & tail
-    partitions = {key: names if graph.get(key).is_partitioned else [None] for key in tail}
-    stale_tail = {key for key in tail if any(is_due(key, partition) for partition in partitions[key])}
+    stale_tail = {key for key in tail if is_due(key, None)}
     return Due(per_source, with_followers(stale_tail | below, tail))
 
 
@@ -186,14 +185,8 @@ def execute(
         reexecute: A failed run to continue: what succeeded in it isn't done again.
     """
     tags = {INVOCATION: uuid.uuid4().hex}
-    keys = BY_SOURCE.get_partition_keys()
     if partition is not None:
         tags["dagster/partition"] = partition
-    elif name == "curate":
-        tags |= {
-            "dagster/asset_partition_range_start": keys[0],
-            "dagster/asset_partition_range_end": keys[-1],
-        }
     options = dg.ReexecutionOptions.from_failure(reexecute, instance) if reexecute else None
     watcher = _Watcher(instance, tags[INVOCATION], on_step)
     run = dg.build_reconstructable_job("orchestration.execution", "job", (name,))
