@@ -1,22 +1,28 @@
 """Time starts the head, data drives the tail, a person deploys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
 
 import dagster as dg
 
 from assets.raw import FILES, source_fingerprint
 from assets.stage import SOURCES
 
-HEAD = dg.AssetSelection.assets(
-    ["raw", "documents"],
-    ["raw", "quarantine"],
-    ["raw", "sources"],
-    ["raw", "inspection"],
-    ["filtered", "signals"],
-    ["filtered", "pii_findings"],
-    ["filtered", "redacted"],
-    ["filtered", "contamination"],
+HEAD_KEYS = tuple(
+    dg.AssetKey(path)
+    for path in (
+        ["raw", "documents"],
+        ["raw", "quarantine"],
+        ["raw", "sources"],
+        ["raw", "inspection"],
+        ["filtered", "signals"],
+        ["filtered", "pii_findings"],
+        ["filtered", "redacted"],
+        ["filtered", "contamination"],
+    )
 )
+HEAD = dg.AssetSelection.assets(*HEAD_KEYS)
 CHAMPION = dg.AssetSelection.assets(["deployed", "champion"])
 TAIL = dg.AssetSelection.all() - HEAD - CHAMPION - dg.AssetSelection.assets(FILES)
 
@@ -34,19 +40,37 @@ curate = dg.define_asset_job(
     ),
 )
 
-# The tail's wish to run: something upstream holds other data, or code changed, or it was never made;
-# it waits while anything upstream is missing or at work. A re-read that changes no content starts nothing.
+When = dg.AutomationCondition
+
+
+def _any_of(keys: Iterable[dg.AssetKey], condition: dg.AutomationCondition) -> dg.AutomationCondition:
+    return reduce(or_, (When.asset_matches(key, condition) for key in keys))
+
+
+# The tail's wish to run: something upstream holds other data, or code changed, or it was never made.
+# A re-read that changes no content starts nothing, and what failed waits for a change or a person.
+WISH = (
+    When.any_deps_match(When.data_version_changed() | When.will_be_requested())
+    | When.code_version_changed()
+    | (When.missing() & (~When.execution_failed() | _any_of(HEAD_KEYS, When.data_version_changed())))
+).since_last_handled()
+
+# The whole head must be there and at rest, not only an asset's own parents: sources are read one after
+# another, and a run for half of what changed would be refused at the gate or build on the other half's past.
+HEAD_AT_REST = ~_any_of(HEAD_KEYS, When.missing() | When.in_progress())
+
+# Within one run Dagster itself stops behind a blocking check; this holds for the runs after it.
+BLOCKED = When.any_deps_match(
+    When.any_checks_match(When.check_failed(), blocking_only=True) & ~When.will_be_requested()
+)
+
 ON_NEW_DATA = (
-    (
-        dg.AutomationCondition.any_deps_match(
-            dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
-        )
-        | dg.AutomationCondition.code_version_changed()
-        | dg.AutomationCondition.missing()
-    ).since_last_handled()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
+    WISH
+    & HEAD_AT_REST
+    & ~When.any_deps_missing()
+    & ~When.any_deps_in_progress()
+    & ~BLOCKED
+    & ~When.in_progress()
 ).with_label("on new data")
 
 
