@@ -40,7 +40,7 @@ def run(source: Source = None, stage: Stage = None) -> None:
 def _run(source: str | None = None, stage: str | None = None) -> bool:
     from assets.lake import Lake
     from assets.stage import SOURCES
-    from orchestration import progress
+    from orchestration import progress, summary
     from orchestration.execution import STAGES, due, execute, open_instance
 
     if source is not None and source not in SOURCES:
@@ -63,6 +63,8 @@ def _run(source: str | None = None, stage: str | None = None) -> bool:
         if tail:
             outcomes.append(execute(instance, "curate", assets=tail, on_step=on_step("all sources")))
     progress.failures(console, outcomes)
+    if any(step.name == "evaluated_verdict_checks" and step.error for o in outcomes for step in o.steps):
+        summary.verdict(console)
     return all(outcome.success for outcome in outcomes)
 
 

@@ -47,6 +47,11 @@ def lifecycle(console: Console) -> None:
     _release(console)
 
 
+def verdict(console: Console) -> None:
+    """Every gate with its value and limit."""
+    _verdict(console, _lake())
+
+
 def _funnel(console: Console, lake: Lake) -> None:
     names = sorted(SOURCES)
     table = _table("Funnel: documents by source", "", *names, "all", numbers=(*names, "all"))
