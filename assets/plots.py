@@ -82,7 +82,7 @@ def histogram(
         threshold: A limit to draw as a dashed line.
         log: A logarithmic axis; values of 0 and below are drawn at its left end.
     """
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
     groups = {name: _finite(values) for name, values in values_by_group.items()}
     groups = {name: values for name, values in groups.items() if len(values)}
@@ -111,6 +111,10 @@ def histogram(
         )
     if log:
         axes.set_xscale("log")
+        # Counts as people write them; ten powers would be all that Matplotlib labels, or 2.1 × 10².
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(_escape(xlabel))
     axes.set_ylabel("share of documents")
