@@ -13,6 +13,7 @@ from assets.lake import Lake
 from assets.sources.ingest import Ingestion, fingerprint, ingest
 from assets.sources.inspection import INSPECTED, inspection_sample
 from assets.sources.registry import Source
+from assets.sources.rows import SourceError
 from assets.stage import BY_SOURCE, CURATION, SOURCES, code_version, markdown_table, result
 
 FILES = dg.AssetKey(["source", "files"])
@@ -74,18 +75,22 @@ def raw_documents(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult]:
     source = SOURCES[context.partition_key]
-    ingestion = ingest(source, settings.sources_file().parent)
-    writes = lake.replace_all(
-        {
-            # A source may hold no document at all; the table is written all the same.
-            "raw.documents": chain([DOCUMENT.empty_table()], ingestion),
-            "raw.quarantine": _after(ingestion, "quarantine"),
-            "raw.ingestions": _after(ingestion, "files"),
-            "raw.sources": source.facts(),
-        },
-        run_id=context.run_id,
-        source=source.name,
-    )
+    try:
+        ingestion = ingest(source, settings.sources_file().parent)
+        writes = lake.replace_all(
+            {
+                # A source may hold no document at all; the table is written all the same.
+                "raw.documents": chain([DOCUMENT.empty_table()], ingestion),
+                "raw.quarantine": _after(ingestion, "quarantine"),
+                "raw.ingestions": _after(ingestion, "files"),
+                "raw.sources": source.facts(),
+            },
+            run_id=context.run_id,
+            source=source.name,
+        )
+    except SourceError as error:
+        # The message says which source, file and place; it shall stand first in the UI, above any trace.
+        raise dg.Failure(str(error)) from error
     files = ingestion.files.to_pylist()
     yield result(
         lake,
