@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 from rich import box
@@ -181,7 +182,7 @@ def _release(console: Console) -> None:
             console.print(f"[bold]{alias:>9}[/]  none")
             continue
         release = store.get(release_id)
-        approved = f", approved by {escape(release.approval.approved_by)}" if release.approval else ""
+        approved = f", approved by {escape(release.approval.approver)}" if release.approval else ""
         folder = _shown(release.path)
         console.print(
             f"[bold]{alias:>9}[/]  {release_id[:16]}  {release.manifest.counts.documents:,} documents"
@@ -190,9 +191,12 @@ def _release(console: Console) -> None:
         )
 
 
-def _shown(path) -> str:
-    """A path as seen from the project where it lies inside it."""
-    return str(path.relative_to(settings.PROJECT)) if path.is_relative_to(settings.PROJECT) else str(path)
+def _shown(path: Path) -> str:
+    """A path as seen from where one stands, or from the project, where it lies inside."""
+    for root in (Path.cwd(), settings.PROJECT):
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+    return str(path)
 
 
 def releases(console: Console) -> None:
@@ -217,7 +221,7 @@ def releases(console: Console) -> None:
             ", ".join(alias for alias, target in aliases.items() if target == release_id),
             f"{release.manifest.counts.documents:,}",
             f"[red]{len(failures)} failed[/]" if failures else PASSED,
-            escape(release.approval.approved_by) if release.approval else "",
+            escape(release.approval.approver) if release.approval else "",
             "[red]NO[/]" if store.verify(release_id) else "yes",
         )
     console.print(table)
