@@ -1,5 +1,6 @@
 """Time starts the head, data drives the tail, a person deploys."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
@@ -7,6 +8,7 @@ from operator import or_
 import dagster as dg
 
 from assets.raw import FILES, source_fingerprint
+from assets.sources.rows import SourceError
 from assets.stage import SOURCES
 
 HEAD_KEYS = tuple(
@@ -75,8 +77,14 @@ ON_NEW_DATA = (
 
 
 def observe(instance: dg.DagsterInstance, source: str) -> str:
-    """Records what the source's files look like now; Dagster compares it with what was read last."""
-    version = source_fingerprint(SOURCES[source])
+    """Records what the source's files look like now; Dagster compares it with what was read last.
+
+    A source that can't even be listed is other than it was: its own run says why, and no other one suffers.
+    """
+    try:
+        version = source_fingerprint(SOURCES[source])
+    except SourceError as error:
+        version = f"unreadable-{hashlib.blake2b(str(error).encode(), digest_size=6).hexdigest()}"
     instance.report_runless_asset_event(
         dg.AssetObservation(FILES, partition=source, tags={"dagster/data_version": version})
     )
