@@ -244,7 +244,7 @@ def drill_recall(
     group_name="evaluated",
     owners=[EVALUATION],
     kinds={"duckdb", "yaml"},
-    code_version=code_version("evals/verdict.py", "evals/gates.yaml"),
+    code_version=code_version("evals/verdict.py", str(settings.gates_file())),
 )
 def verdict_(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Each gate, its figure, its limit, pass or fail: what a person reads before a release."""

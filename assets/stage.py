@@ -50,7 +50,7 @@ def table_of(asset: dg.AssetKey | str) -> str:
 
 @cache
 def code_version(*folders: str) -> str:
-    """A fingerprint of the code and data files in folders of `assets/`, or of single files there.
+    """A fingerprint of the code and data files in folders of `assets/`, or of single files there or elsewhere.
 
     It over-approximates: an edited comment counts as a change, a changed dependency doesn't.
     """
@@ -60,7 +60,8 @@ def code_version(*folders: str) -> str:
         place = root / folder
         files = [place] if place.is_file() else sorted(f for f in place.rglob("*") if f.is_file())
         for file in (f for f in files if "__pycache__" not in f.parts):
-            digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+            name = file.relative_to(root) if file.is_relative_to(root) else file.name
+            digest.update(str(name).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 
