@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from projects import Project
 
 # Before anything of the project is imported: settings are read from here on.
 _HOME = tempfile.TemporaryDirectory(prefix="winnow-tests-")
@@ -12,3 +18,15 @@ os.environ["WINNOW_HOME"] = _HOME.name
 os.environ["DAGSTER_HOME"] = str(Path(_HOME.name) / "dagster")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / "var" / "cache" / "numba"))
 os.environ.pop("WINNOW_PII_KEY", None)
+
+
+@pytest.fixture(scope="session")
+def green(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose lifecycle has run once, to a champion; whoever changes it works on a copy."""
+    from projects import make_project
+
+    project = make_project(tmp_path_factory.mktemp("lifecycle") / "green")
+    for command in (("run",), ("deploy", "--approved-by", "Ada Approver")):
+        done = project.winnow(*command)
+        assert done.returncode == 0, done.stdout
+    return project
