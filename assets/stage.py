@@ -50,7 +50,7 @@ def table_of(asset: dg.AssetKey | str) -> str:
 
 @cache
 def code_version(*folders: str) -> str:
-    """A fingerprint of the code and data files in folders of `assets/`, or of single files there or elsewhere.
+    """A fingerprint of the code and data files in folders of `assets/`, or of single files, also elsewhere.
 
     It over-approximates: an edited comment counts as a change, a changed dependency doesn't.
     """
