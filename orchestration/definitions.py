@@ -18,19 +18,10 @@ from orchestration.automation import (
 from orchestration.checks import suite_checks
 from orchestration.deployment import promote, rollback
 
-PRELOADED = (
-    "orchestration.definitions",
-    "pandas",
-    "numba",
-    "presidio_analyzer",
-    "great_expectations",
-    "trafilatura",
-)
-
 executor = dg.multiprocess_executor.configured(
     {
         # Ops fork from a server that has the slow imports behind it, instead of importing them each.
-        "start_method": {"forkserver": {"preload_modules": list(PRELOADED)}},
+        "start_method": {"forkserver": {"preload_modules": ["orchestration.preload"]}},
         "max_concurrent": 2,
     }
 )
