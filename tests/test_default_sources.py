@@ -72,7 +72,8 @@ def licensed(**fields: str | list[str]) -> Message:
 def test_the_sources_file_holds_the_four_defaults() -> None:
     sources = {source.name: source for source in load_sources(SOURCES)}
     assert tuple(sources) == NAMES
-    assert [name for name, source in sources.items() if source.reference] == ["python-docs"]
+    assert [name for name, source in sources.items() if source.reference] == ["python-docs", "aws-api-docs"]
+    assert [name for name, source in sources.items() if source.independent] == ["aws-api-docs"]
     assert [name for name, source in sources.items() if not source.releasable] == ["drill"]
     assert all(source.consent == "not_required" and source.collected_at for source in sources.values())
     parents = sources["python-qa"].options["parents"]
