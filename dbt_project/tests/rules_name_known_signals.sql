@@ -1,4 +1,5 @@
 -- A rule of the filter stage whose signal nobody measures would never fail: a typo must not switch it off.
+{{ config(meta={'dagster': {'ref': {'name': 'rules'}}}) }}
 select rules.rule, rules.signal
 from {{ ref('rules') }} as rules
 where rules.stage = 'filtered'
