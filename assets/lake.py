@@ -33,6 +33,9 @@ Data: TypeAlias = pa.Table | Iterable[pa.Table]
 
 RUN_ID = pa.field("run_id", pa.string(), nullable=False)
 
+# The columns of strings that may be known outside the data files.
+IDS = ("doc_id", "source", "run_id")
+
 # A commit that meets another one is retried: SQLite admits one writer at a time, and DuckLake refuses
 # a commit whose snapshot number another process has just taken.
 COMMIT_ATTEMPTS = 12
@@ -177,7 +180,9 @@ class Lake:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4()}.parquet"
         rows = 0
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        # The catalogue copies a file's minimum and maximum of each column; those of texts are texts.
+        counted = [each.name for each in schema if each.name in IDS or pa.types.is_primitive(each.type)]
+        with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=counted) as writer:
             for part in chain([first], tables):
                 rows += part.num_rows
                 run_ids = pa.repeat(run_id, part.num_rows)
