@@ -21,7 +21,7 @@ from packaging.version import Version
 from assets import settings
 from assets.governance.column_lineage import column_lineage
 from assets.lake import Lake
-from assets.stage import CURATION, column_schema, require_validated
+from assets.stage import CURATION, column_schema, markdown_table, require_validated
 
 PROJECT_DIR = settings.PROJECT / "dbt_project"
 MANIFEST = Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"
@@ -127,7 +127,10 @@ def _facts(
     if node["resource_type"] == "model":
         compiled = invocation.target_path / "compiled" / node["package_name"] / node["original_file_path"]
         try:
-            facts["dagster/column_lineage"] = _lineage(compiled.read_text(encoding="utf-8"), lake)
+            lineage = _lineage(compiled.read_text(encoding="utf-8"), lake)
+            facts["dagster/column_lineage"] = lineage
+            # Dagster's open-source UI keeps the lineage of columns to itself; this people can read.
+            facts["column_origins"] = _origins(lineage)
         except Exception as error:
             # DuckDB ran it, so the table is right, whatever sqlglot makes of it; only its lineage is unknown.
             context.log.warning(f"no column lineage of {table}: {error}")
@@ -147,6 +150,16 @@ def _lineage(sql: str, lake: Lake) -> dg.TableColumnLineage:
             column: [dg.TableColumnDep(dg.AssetKey(parent.split(".")), name) for parent, name in origins]
             for column, origins in column_lineage(sql, tables).items()
         }
+    )
+
+
+def _origins(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
+    return markdown_table(
+        {
+            "column": column,
+            "made of": ", ".join(f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in made_of),
+        }
+        for column, made_of in sorted(lineage.deps_by_column.items())
     )
 
 
