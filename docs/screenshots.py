@@ -40,7 +40,7 @@ def lineage(page: Page) -> None:
 
 def plot(page: Page) -> None:
     """A plot among an asset's metadata, which the UI shows on a click."""
-    page.locator("tr").filter(has=page.get_by_text("funnel", exact=True)).get_by_text("[Show").click()
+    page.locator("tr").filter(has=page.get_by_text("retention", exact=True)).get_by_text("[Show").click()
     page.locator("img[src^='data:image/png']").wait_for()
 
 
