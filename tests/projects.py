@@ -172,7 +172,8 @@ def prose(dice: Random, sentences: int = 8) -> str:
     """English sentences, each of one's beginning and another's end: few texts share 13 words in a row, as
     held-out text must not, and all share their phrases, so that a few thousand of them teach the proxy."""
     openings, endings = _halves()
-    made = [f"{dice.choice(openings)} {dice.choice(endings)}" for _ in range(sentences)]
+    pairs = zip(dice.sample(openings, sentences), dice.sample(endings, sentences), strict=True)
+    made = [f"{opening} {ending}" for opening, ending in pairs]
     return "\n\n".join(" ".join(made[at : at + 4]) for at in range(0, sentences, 4))
 
 
