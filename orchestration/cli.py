@@ -58,11 +58,14 @@ def _run(source: str | None = None, stage: str | None = None) -> bool:
             execute(instance, "curate_source", partition=name, assets=assets, on_step=on_step(name))
             for name, assets in plan.head.items()
         ]
+        broken = [outcome.partition for outcome in outcomes if not outcome.success]
         # What changed is known now: a source that gave the same content again leaves the tail as it is.
         tail = due(instance, lake, sources=names, stage=stage).tail if plan.head else plan.tail
-        if tail:
+        if tail and not broken:
             outcomes.append(execute(instance, "curate", assets=tail, on_step=on_step("all sources")))
     progress.failures(console, outcomes)
+    if broken:
+        console.print(f"Everything after the sources waits for {', '.join(broken)}.")
     if any(step.name == "evaluated_verdict_checks" and step.error for o in outcomes for step in o.steps):
         summary.verdict(console)
     return all(outcome.success for outcome in outcomes)
@@ -90,6 +93,7 @@ def demo() -> None:
 def rerun_failed() -> None:
     """Continue each failed run from where it failed, then whatever waited for it."""
     from orchestration import progress
+    from orchestration.automation import observe
     from orchestration.execution import execute, failed_runs, open_instance
 
     with open_instance() as instance, progress.steps(console) as on_step:
@@ -101,6 +105,8 @@ def rerun_failed() -> None:
             if failure.job_name != "curate_source":
                 continue
             name = failure.tags["dagster/partition"]
+            # What is read now is not what the failed run saw.
+            observe(instance, name)
             outcomes.append(
                 execute(
                     instance, "curate_source", partition=name, reexecute=failure.run_id, on_step=on_step(name)

@@ -293,6 +293,8 @@ def _message(failure: object) -> str:
     error = getattr(failure, "error", None)
     while error is not None and error.cause is not None:
         error = error.cause
+    if error is not None and error.cls_name == "ChildProcessCrashException":
+        return "its process was killed, by a person or for want of memory; nothing of it was kept"
     return error.message.strip() if error is not None else "failed"
 
 
