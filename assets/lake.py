@@ -47,6 +47,8 @@ CONFLICTS = (
     "primary key",
     "unique constraint",
     "could not serialize",
+    # Two processes made the same catalogue, and this one came second.
+    "already exists",
 )
 
 
