@@ -146,8 +146,9 @@ def test_after_the_kill_other_data_becomes_a_release_and_is_taken_back(
     assert first in back.stdout
     assert served(project) == (first, second)
 
-    config = '{"ops": {"restore_previous": {"config": {"by": "Bo", "reason": "a better feeling"}}}}'
-    again = project.dagster("job", "execute", "-j", "rollback", "--config-json", config)
+    config = project.root / "rollback.yaml"
+    config.write_text("ops: {restore_previous: {config: {by: Bo, reason: a better feeling}}}")
+    again = project.dagster("job", "execute", "-j", "rollback", "--config", str(config))
     assert again.returncode == 0, again.stdout
     assert served(project) == (second, first)
     assert project.releases.verify(first) == project.releases.verify(second) == ()

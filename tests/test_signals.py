@@ -89,7 +89,10 @@ def reference(text: str) -> dict[str, float]:
         "mean_word_length": ratio(sum(map(len, words)), len(words)),
         "hash_ratio": ratio(text.count("#"), len(words)),
         "ellipsis_ratio": ratio(text.count("...") + text.count("…"), len(words)),
-        "alpha_word_ratio": ratio(sum(any(has(c, LETTER) for c in w) for w in words), len(words)),
+        "alpha_word_ratio": ratio(
+            sum(any(has(c, LETTER) for c in w) for w in words),
+            sum(any(not has(c, SYMBOL) for c in w) for w in words),
+        ),
         "stop_word_count": len(spelled & set(STOP_WORDS)),
         "unique_word_ratio": ratio(len(set(words)), len(words)),
         "url_count": len(urls),

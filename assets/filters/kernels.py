@@ -90,6 +90,7 @@ class Count(IntEnum):
     DUPLICATE_8_GRAM_CHARACTERS = 38
     DUPLICATE_9_GRAM_CHARACTERS = 39
     DUPLICATE_10_GRAM_CHARACTERS = 40
+    NON_SYMBOL_WORDS = 41
 
 
 COUNTS = len(Count)
@@ -218,7 +219,7 @@ def _count_characters(points, kinds, size, row):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _count_words(points, kinds, size, row, hashes, powers, lengths):  # type: ignore[no-untyped-def]
     """Counts over the words, and the hash, the power of the base and the length of each; returns how many."""
-    words = characters = longest = letter_words = urls = lorems = stops = 0
+    words = characters = longest = letter_words = non_symbol_words = urls = lorems = stops = 0
     start = 0
     while start < size:
         if kinds[start] & SPACE:
@@ -226,12 +227,13 @@ def _count_words(points, kinds, size, row, hashes, powers, lengths):  # type: ig
             continue
         end = start
         value, power = ZERO, ONE
-        letters = packed = 0
+        letters = packed = non_symbol = 0
         url = _matches(points, size, start, WWW)
         while end < size and not kinds[end] & SPACE:
             point = points[end]
             value = value * BASE + np.uint64(point) + ONE
             power *= BASE
+            non_symbol |= ~kinds[end] & SYMBOL
             if kinds[end] & LETTER:
                 letters += 1
                 if letters <= 4:
@@ -246,6 +248,7 @@ def _count_words(points, kinds, size, row, hashes, powers, lengths):  # type: ig
         lorems += _matches(points, size, start, LOREM_IPSUM)
         urls += url
         letter_words += letters > 0
+        non_symbol_words += non_symbol != 0
         length = end - start
         longest = max(longest, length)
         characters += length
@@ -258,6 +261,7 @@ def _count_words(points, kinds, size, row, hashes, powers, lengths):  # type: ig
     row[Count.WORD_CHARACTERS] = characters
     row[Count.LONGEST_WORD] = longest
     row[Count.LETTER_WORDS] = letter_words
+    row[Count.NON_SYMBOL_WORDS] = non_symbol_words
     row[Count.URL_WORDS] = urls
     row[Count.LOREM_IPSUM] = lorems
     return words

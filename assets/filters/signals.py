@@ -30,7 +30,7 @@ OURS = "Winnow"
 
 # Raise a group's version when a definition in it changes: its documents are then measured again.
 GROUP_VERSIONS: Mapping[str, int] = MappingProxyType(
-    {"size": 1, "composition": 1, "words": 1, "lines": 1, "repetition": 1, "markers": 1}
+    {"size": 1, "composition": 1, "words": 2, "lines": 1, "repetition": 1, "markers": 1}
 )
 
 
@@ -159,8 +159,8 @@ SIGNALS: tuple[Signal, ...] = (
         "words",
         "share of words",
         Count.LETTER_WORDS,
-        Count.WORDS,
-        "Words with at least one letter of any script.",
+        Count.NON_SYMBOL_WORDS,
+        "Words with at least one letter of any script, of those that are more than punctuation and symbols.",
         GOPHER,
     ),
     Signal(
