@@ -36,7 +36,9 @@ def _documents(lake: Lake, source: str) -> pa.Table:
     partitions_def=BY_SOURCE,
     owners=[CURATION],
     kinds={"numba", "fasttext", "duckdb"},
-    code_version=code_version("filters/language.py", "filters/signals.py", *TEXT_CODE),
+    code_version=code_version(
+        "filters/fasttext_inference.py", "filters/language.py", "filters/signals.py", *TEXT_CODE
+    ),
 )
 def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """What is measured of each document: length, words, lines, symbols, repetition, language."""

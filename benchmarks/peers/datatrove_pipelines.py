@@ -1,4 +1,4 @@
-"""datatrove's pipelines over JSONL files, run in an environment of its own: `python FILE PIPELINE IN OUT [MODEL]`.
+"""datatrove's pipelines over JSONL files, in an environment of its own: `FILE PIPELINE IN OUT [MODEL]`.
 
     rules        Gopher repetition, Gopher quality, C4 and FineWeb quality, with FineWeb's settings
     language     the language filter (FastText, English) alone
