@@ -7,9 +7,8 @@ gives it to both as whole processes, start-up included, in turns: datatrove, the
 keep and what they decided to Parquet. The figure is the ratio of CPU seconds (of a process and its children,
 by the kernel's count) a megabyte of text; the median of the pairs, with all of them.
 
-datatrove gets a part of the file (`--peer-megabytes`), as it takes minutes for what Winnow does in seconds;
-its CPU seconds a megabyte don't depend on the size beyond its start-up, which is measured on an empty file and
-taken off both. The ratio with start-up in both is given too.
+datatrove gets a smaller file (`--peer-megabytes`), as it takes minutes for what Winnow does in seconds.
+Start-up is measured on one short document, and the ratio is given with it and without it in both.
 
 datatrove is installed into `var/peers`, with pip, from the package index.
 """
