@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import (
     DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
     DbtCliInvocation,
     DbtCliResource,
     dbt_assets,
 )
 from packaging.version import Version
 
-from assets import settings
+from assets import plots, settings
+from assets.governance import effects
 from assets.governance.column_lineage import column_lineage
 from assets.lake import Lake
 from assets.stage import CURATION, column_schema, markdown_table, require_validated
@@ -87,6 +89,10 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+# One asset may write more than one table that models read.
+TRANSLATOR = Translator(settings=DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+
 class DbtProcess(DbtCliResource):
     """dbt in a process of its own, and nothing of it in this one.
 
@@ -134,7 +140,48 @@ def _facts(
         except Exception as error:
             # DuckDB ran it, so the table is right, whatever sqlglot makes of it; only its lineage is unknown.
             context.log.warning(f"no column lineage of {table}: {error}")
+    if table in SHOWN:
+        facts |= SHOWN[table](lake)
     return facts
+
+
+def _funnel(lake: Lake) -> dict[str, object]:
+    """What each step leaves of all sources together, and what share of each source it removes."""
+    steps = lake.query(
+        "SELECT step, source, documents_in, removed + errored AS lost, sum(removed + errored) OVER "
+        "(PARTITION BY step) AS lost_by_step, min(position) OVER (PARTITION BY step) AS place "
+        "FROM filtered.funnel ORDER BY place, step, source"
+    ).to_pylist()
+    read = lake.query("SELECT count(*) AS n FROM raw.documents")["n"][0].as_py()
+    left = [("read", read)]
+    for step, lost in dict.fromkeys((row["step"], row["lost_by_step"]) for row in steps):
+        if lost:
+            left.append((step, left[-1][1] - int(lost)))
+    shown = [step for step, _ in left[1:]]
+    sources = sorted({row["source"] for row in steps})
+    shares = {
+        (row["step"], row["source"]): row["lost"] / row["documents_in"]
+        for row in steps
+        if row["documents_in"]
+    }
+    grid = [[shares.get((step, source), float("nan")) for source in sources] for step in shown]
+    title = "Share that each step removes of what reaches it"
+    return {
+        "funnel": dg.MetadataValue.md(plots.funnel(left)),
+        "by_source": dg.MetadataValue.md(plots.heatmap(shown, sources, grid, title, percent=True)),
+    }
+
+
+def _rule_effects(lake: Lake) -> dict[str, object]:
+    """The rules with what each of them removes alone, first, and together with others."""
+    return {"effects": markdown_table(effects.rows(effects.by_rule(lake)))}
+
+
+# What the page of a model shows besides rows and columns.
+SHOWN: Mapping[str, Callable[[Lake], dict[str, object]]] = {
+    "filtered.funnel": _funnel,
+    "filtered.rule_effects": _rule_effects,
+}
 
 
 def _lineage(sql: str, lake: Lake) -> dg.TableColumnLineage:
@@ -167,20 +214,21 @@ def _origins(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
     manifest=prepare_manifest(),
     select="tag:policy tag:filtered",
     name="dbt_filtered",
-    dagster_dbt_translator=Translator(),
+    dagster_dbt_translator=TRANSLATOR,
 )
 def dbt_filtered(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
 ) -> Iterator[object]:
     require_validated(lake, ["filtered/signals", "filtered/redacted", "filtered/contamination"])
     yield from _build(context, dbt, lake)
+    effects.prepare(lake, context.run_id)
 
 
 @dbt_assets(
     manifest=MANIFEST,
     select="tag:scored",
     name="dbt_scored",
-    dagster_dbt_translator=Translator(),
+    dagster_dbt_translator=TRANSLATOR,
 )
 def dbt_scored(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]

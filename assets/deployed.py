@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.documents import DOCUMENT
+from assets.governance import effects
 from assets.governance.data_card import render_data_card
 from assets.lake import Lake
 from assets.releases.manifest import (
@@ -30,9 +31,11 @@ INPUTS = (
     "filtered.signals",
     "filtered.redacted",
     "filtered.duplicates",
+    "filtered.boilerplate",
     "filtered.contamination",
     "filtered.decisions",
     "filtered.documents",
+    "filtered.rule_effects",
     "scored.scores",
     "scored.selection",
     "evaluated.data_report",
@@ -61,11 +64,12 @@ TREATMENT = (
         ["scored", "mixture"],
         ["filtered", "documents"],
         ["filtered", "funnel"],
+        ["filtered", "rule_effects"],
     ],
     group_name="deployed",
     owners=[RELEASES],
     kinds={"parquet", "json"},
-    code_version=code_version("releases", "governance"),
+    code_version=code_version("releases", "governance/data_card.py"),
 )
 def candidate(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], releases: dg.ResourceParam[ReleaseStore]
@@ -114,8 +118,16 @@ class Approval(dg.Config):
     kinds={"json"},
     code_version="1",
 )
-def champion(config: Approval, releases: dg.ResourceParam[ReleaseStore]) -> dg.MaterializeResult:
-    """The release that serves. It changes only by a named person's approval of a candidate that passed."""
+def champion(
+    context: dg.AssetExecutionContext,
+    config: Approval,
+    lake: dg.ResourceParam[Lake],
+    releases: dg.ResourceParam[ReleaseStore],
+) -> dg.MaterializeResult:
+    """The release that serves. It changes only by a named person's approval of a candidate that passed.
+
+    What its rules did is then the accepted effect, which the next policy's effect is compared with.
+    """
     release_id = releases.alias("candidate")
     serving = releases.alias("champion")
     if release_id is None:
@@ -129,6 +141,7 @@ def champion(config: Approval, releases: dg.ResourceParam[ReleaseStore]) -> dg.M
         raise dg.Failure(
             str(refusal), metadata={"champion": serving or "none"}, allow_retries=False
         ) from refusal
+    accepted = effects.accept(lake, release_id, release.manifest.snapshot, context.run_id)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(release_id),
         metadata={
@@ -136,6 +149,7 @@ def champion(config: Approval, releases: dg.ResourceParam[ReleaseStore]) -> dg.M
             "previous": serving or "none",
             "approved_by": config.approved_by,
             "reason": config.reason,
+            "effects_accepted": accepted,
             "audit_head": releases.events.head(),
             "documents": release.manifest.counts.documents,
         },

@@ -1,13 +1,21 @@
-"""Daft, and nothing but this file knows it: files wherever they lie, and MinHash signatures."""
+"""What work runs on: batches on one core, several or a cluster; files wherever they lie; MinHash signatures.
+
+Daft, and nothing but this file knows it.
+"""
 
 from __future__ import annotations
 
 import errno
 import io
+import multiprocessing
 import os
-from collections.abc import Iterator
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+# So does Ray.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,8 @@ class FileEntry:
     size: int | None
 
 
+RUNNERS = ("native", "ray")
+BATCHES_A_WORKER = 4
 WILDCARDS = frozenset("*?[")
 
 
@@ -123,6 +135,100 @@ def minhash(
     frame = daft.from_pydict({"text": texts})
     signature = col("text").minhash(num_hashes=hashes, ngram_size=ngram, seed=seed, hash_function="xxhash64")
     return frame.select(signature.alias("signature")).to_arrow().column("signature").combine_chunks()
+
+
+def map_batches(
+    function: Callable[[pa.Table], pa.Table],
+    batches: Iterable[pa.Table],
+    *,
+    runner: str = "native",
+    workers: int = 1,
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """A function applied to batches: each batch with its result, in the order given.
+
+    What is read ahead is bounded, so memory doesn't grow with the number of batches.
+
+    Args:
+        function: Can be pickled; on a cluster its module is installed on every node.
+        runner: `native` for this machine, `ray` for the cluster that RAY_ADDRESS names, or one of its own.
+        workers: How many batches are worked on at once; one on this machine needs no other process.
+
+    Raises:
+        ValueError: There is no such runner.
+    """
+    if runner == "ray":
+        return _map_on_ray(function, batches, workers)
+    if runner != "native":
+        raise ValueError(f"no engine {runner!r}; there are {', '.join(RUNNERS)}")
+    if workers == 1:
+        return ((batch, function(batch)) for batch in batches)
+    return _map_in_processes(function, batches, workers)
+
+
+def _map_in_processes(
+    function: Callable[[pa.Table], pa.Table], batches: Iterable[pa.Table], workers: int
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    # Processes: fastText holds the interpreter's lock while it predicts. A fork has what is loaded and
+    # compiled already; elsewhere than on Linux system libraries don't survive one.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    waiting: deque[tuple[pa.Table, Future[pa.Table]]] = deque()
+    with ProcessPoolExecutor(workers, context) as pool:
+        try:
+            for batch in batches:
+                waiting.append((batch, pool.submit(function, batch)))
+                if len(waiting) > 2 * workers:
+                    done, result = waiting.popleft()
+                    yield done, result.result()
+            while waiting:
+                done, result = waiting.popleft()
+                yield done, result.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _map_on_ray(
+    function: Callable[[pa.Table], pa.Table], batches: Iterable[pa.Table], workers: int
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    import daft
+
+    _join_cluster(workers)
+
+    # A batch travels as one row, so that its types and its order are what they were.
+    @daft.func.batch(return_dtype=daft.DataType.binary(), batch_size=1)
+    def applied(packed: daft.Series) -> pa.Array:
+        return pa.array([_packed(function(_unpacked(each))) for each in packed.to_arrow().to_pylist()])
+
+    batches = iter(batches)
+    while wave := list(islice(batches, BATCHES_A_WORKER * workers)):
+        rows = pa.table({"number": range(len(wave)), "batch": [_packed(batch) for batch in wave]})
+        frame = daft.from_arrow(rows).into_partitions(len(wave))
+        done = frame.select("number", applied(daft.col("batch")).alias("result")).to_arrow()
+        results = dict(zip(done["number"].to_pylist(), done["result"], strict=True))
+        for number, batch in enumerate(wave):
+            yield batch, _unpacked(results[number].as_buffer())
+
+
+def _join_cluster(workers: int) -> None:
+    """Connects to the cluster that RAY_ADDRESS names, or starts one on this machine alone."""
+    import daft
+    import ray
+
+    if not ray.is_initialized():
+        quiet = {"log_to_driver": False, "include_dashboard": False}
+        own = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, **quiet}
+        ray.init(**own, _node_ip_address="127.0.0.1")
+    daft.set_runner_ray()
+
+
+def _packed(batch: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_table(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _unpacked(packed: bytes | pa.Buffer) -> pa.Table:
+    return pa.ipc.open_stream(packed).read_all()
 
 
 @contextmanager

@@ -7,22 +7,38 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import plots, settings
+from assets.governance.policy import load_rules
 from assets.lake import Lake
 from assets.stage import (
     BY_SOURCE,
     CURATION,
     EVALUATION,
     PRIVACY,
+    SOURCES,
     code_version,
     markdown_table,
     require_validated,
     result,
 )
 
+PARITY_SIGNALS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("signal", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+ROWS_AT_ONCE = 4096
+
 DOCUMENTS = dg.AssetKey(["raw", "documents"])
 
 # Everything in this stage that reads text reads it through these.
 TEXT_CODE = ("filters/buffers.py", "filters/characters.py", "filters/kernels.py")
+
+
+# Everything that compares documents folds them first and takes its numbers from one file.
+COMPARING_CODE = ("filters/folding.py", str(settings.policies_file()), *TEXT_CODE)
 
 
 def _documents(lake: Lake, source: str) -> pa.Table:
@@ -37,29 +53,76 @@ def _documents(lake: Lake, source: str) -> pa.Table:
     owners=[CURATION],
     kinds={"numba", "fasttext", "duckdb"},
     code_version=code_version(
-        "filters/fasttext_inference.py", "filters/language.py", "filters/signals.py", *TEXT_CODE
+        "filters/fasttext_inference.py",
+        "filters/language.py",
+        "filters/measured.py",
+        "filters/english_words.py",
+        "filters/parity.py",
+        "filters/parity_kernels.py",
+        "filters/phrases.py",
+        "filters/phrases.tsv",
+        "filters/signals.py",
+        *TEXT_CODE,
     ),
 )
 def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """What is measured of each document: length, words, lines, symbols, repetition, language."""
-    from assets.filters.language import identify
-    from assets.filters.signals import SIGNAL_VERSION, measure
+    """What is measured of each document: length, words, lines, symbols, repetition, language.
 
-    documents = _documents(lake, context.partition_key)
-    table = pa.table({name: documents[name] for name in ("doc_id", "source", "content_hash")})
-    for measured in (measure(documents["text"]), identify(documents["text"])):
-        for name in measured.column_names:
-            table = table.append_column(name, measured[name])
-    table = table.append_column("signal_version", pa.repeat(SIGNAL_VERSION, table.num_rows))
-    write = lake.replace("filtered.signals", table, run_id=context.run_id, source=context.partition_key)
-    words = {context.partition_key: table["words"].to_pylist()}
+    Only texts that are new to the lake are measured, and only by what was not measured on them before.
+    """
+    from assets.filters.measured import Measurement
+
+    source = context.partition_key
+    measurement = Measurement(lake, source)
+    tables = {"filtered.signals": measurement, "filtered.parity_signals": _parity_signals(lake, source)}
+    write = lake.replace_all(tables, run_id=context.run_id, source=source)["filtered.signals"]
+    table = lake.query("FROM filtered.signals WHERE source = ?", [source])
     languages = table["language"].value_counts().to_pylist()
     return result(
         lake,
         write,
-        words=dg.MetadataValue.md(plots.histogram(words, "Words per document", "words", log=True)),
+        taken_over=measurement.taken_over,
+        texts_measured=markdown_table(
+            [{"group": g, "texts": n} for g, n in sorted(measurement.texts.items())]
+        ),
+        distributions=dg.MetadataValue.md(_distributions(table, SOURCES[source].profile)),
         languages=markdown_table(sorted(languages, key=lambda row: -row["counts"])[:10]),
     )
+
+
+def _parity_signals(lake: Lake, source: str) -> Iterator[pa.Table]:
+    """What datatrove measures of a source that is held to its rules, a row a signal; of others nothing."""
+    from assets.filters import parity
+
+    yield PARITY_SIGNALS.empty_table()
+    if SOURCES[source].profile != "parity":
+        return
+    for batch in _documents(lake, source).to_batches(max_chunksize=ROWS_AT_ONCE):
+        documents = pa.Table.from_batches([batch])
+        measured = parity.measure(documents["text"])
+        for signal in parity.SIGNALS:
+            value = measured[signal.name].cast(pa.float64())
+            name = pa.repeat(signal.name, len(value))
+            yield pa.table([documents["doc_id"], documents["source"], name, value], schema=PARITY_SIGNALS)
+
+
+def _distributions(measured: pa.Table, profile: str) -> str:
+    """Each signal that a rule of the profile asks for, with the rule's threshold as it stands today."""
+    limits: dict[str, list[tuple[str, float]]] = {}
+    for rule in load_rules():
+        if rule.applies_to(profile) and rule.signal in measured.column_names:
+            limits.setdefault(rule.signal, []).append((rule.comparison, rule.threshold))
+    panels = [
+        plots.Panel(
+            signal,
+            measured[signal].to_pylist(),
+            limits[signal],
+            log=pa.types.is_integer(measured.schema.field(signal).type) and signal in ("words", "characters"),
+        )
+        for signal in measured.column_names
+        if signal in limits
+    ]
+    return plots.histograms(panels, f"Signals, and where the rules of {profile} draw the line")
 
 
 @dg.multi_asset(
@@ -122,17 +185,57 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     owners=[EVALUATION],
     kinds={"numba", "duckdb"},
     code_version=code_version(
-        "filters/contamination.py", "filters/folding.py", "filters/benchmarks", *TEXT_CODE
+        "filters/contamination.py",
+        "filters/benchmarks",
+        *map(str, settings.benchmark_files()),
+        *COMPARING_CODE,
     ),
 )
 def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """Benchmark items found in documents, by word n-grams: what would make an evaluation look too good."""
-    from assets.filters.contamination import find_contamination, load_benchmark, packaged_benchmarks
+    """Benchmark items found in documents, copied or lightly edited: what would flatter an evaluation."""
+    from assets.filters.contamination import (
+        ContaminationPolicy,
+        find_contamination,
+        load_benchmark,
+        packaged_benchmarks,
+        report,
+    )
+    from assets.filters.policies import load_policy
 
-    benchmarks = [load_benchmark(path) for path in packaged_benchmarks()]
-    found = find_contamination(_documents(lake, context.partition_key), benchmarks)
-    write = lake.replace("filtered.contamination", found, run_id=context.run_id, source=context.partition_key)
-    return result(lake, write, hits=markdown_table(found.drop(["source"]).slice(0, 50).to_pylist()))
+    source = context.partition_key
+    benchmarks = [load_benchmark(path) for path in (*packaged_benchmarks(), *settings.benchmark_files())]
+    policy = load_policy(ContaminationPolicy, "contamination", settings.policies_file())
+    documents = _documents(lake, source)
+    found = find_contamination(documents, benchmarks, policy)
+    by_benchmark = report(found, source, len(documents), benchmarks, policy)
+    writes = lake.replace_all(
+        {"filtered.contamination_report": by_benchmark, "filtered.contamination": found},
+        run_id=context.run_id,
+        source=source,
+    )
+    return result(
+        lake,
+        writes["filtered.contamination"],
+        report=markdown_table(by_benchmark.drop(["source"]).to_pylist()),
+        hits=markdown_table(found.drop(["source"]).slice(0, 50).to_pylist()),
+    )
+
+
+RELEASABLE = (
+    "SELECT documents.*, sources.releasable FROM raw.documents AS documents "
+    "JOIN raw.sources AS sources USING (source) WHERE source = ?"
+)
+DISTINCT = (
+    "SELECT doc_id, documents.source, documents.text, coalesce(duplicates.is_keeper, true) AS counted "
+    "FROM raw.documents AS documents LEFT JOIN filtered.duplicates AS duplicates USING (doc_id) "
+    "WHERE documents.source = ?"
+)
+
+
+def _by_source(lake: Lake, query: str) -> Iterator[pa.Table]:
+    """What a query about one source says of each, one table after the other."""
+    for row in lake.query("SELECT source FROM raw.sources ORDER BY source").to_pylist():
+        yield lake.query(query, [row["source"]])
 
 
 @dg.asset(
@@ -141,21 +244,50 @@ def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     group_name="filtered",
     owners=[CURATION],
     kinds={"daft", "duckdb"},
-    code_version=code_version("filters/duplicates.py", "filters/folding.py", "engine.py", *TEXT_CODE),
+    code_version=code_version("filters/duplicates.py", "engine.py", *COMPARING_CODE),
 )
 def duplicates(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Clusters of equal and nearly equal documents across all sources, each with the one that is kept."""
-    from assets.filters.duplicates import find_duplicates
+    from assets.filters.duplicates import NearDuplicatePolicy, find_duplicates
+    from assets.filters.policies import load_policy
 
     require_validated(lake, ["raw/documents"])
-    documents = lake.query(
-        "SELECT documents.*, sources.releasable FROM raw.documents AS documents "
-        "JOIN raw.sources AS sources USING (source) ORDER BY documents.source, documents.doc_id"
-    )
-    clusters = find_duplicates(documents)
+    policy = load_policy(NearDuplicatePolicy, "near_duplicates", settings.policies_file())
+    clusters = find_duplicates(_by_source(lake, RELEASABLE), policy)
     write = lake.replace("filtered.duplicates", clusters, run_id=context.run_id)
     by_relation = lake.query(
         "SELECT relation, count(DISTINCT cluster_id) AS clusters, count(*) AS documents, "
         "count_if(NOT is_keeper)::BIGINT AS removable FROM filtered.duplicates GROUP BY ALL ORDER BY ALL"
     )
     return result(lake, write, relations=markdown_table(by_relation.to_pylist()))
+
+
+@dg.asset(
+    key=["filtered", "boilerplate"],
+    deps=[DOCUMENTS, dg.AssetKey(["filtered", "duplicates"])],
+    group_name="filtered",
+    owners=[CURATION],
+    kinds={"numba", "duckdb"},
+    code_version=code_version("filters/boilerplate.py", *COMPARING_CODE),
+)
+def boilerplate(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    """How much of each document is lines and paragraphs that many documents share; duplicates don't count."""
+    from assets.filters.boilerplate import BoilerplatePolicy, find_boilerplate
+    from assets.filters.policies import load_policy
+
+    policy = load_policy(BoilerplatePolicy, "boilerplate", settings.policies_file())
+    signals, passages = find_boilerplate(_by_source(lake, DISTINCT), policy)
+    writes = lake.replace_all(
+        {"filtered.boilerplate_passages": passages, "filtered.boilerplate": signals}, run_id=context.run_id
+    )
+    shares: dict[str, list[float]] = {}
+    for row in signals.select(["source", "boilerplate_char_ratio"]).to_pylist():
+        shares.setdefault(row["source"], []).append(row["boilerplate_char_ratio"])
+    return result(
+        lake,
+        writes["filtered.boilerplate"],
+        shares=dg.MetadataValue.md(
+            plots.histogram(shares, "Boilerplate per document", "share of characters")
+        ),
+        passages=markdown_table(passages.slice(0, 20).to_pylist()),
+    )

@@ -7,6 +7,7 @@ telemetry is off.
 from __future__ import annotations
 
 import os
+from glob import glob
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,30 @@ def sources_file() -> Path:
 def gates_file() -> Path:
     """The file of gates that the verdict is made of. `WINNOW_GATES` points at another one."""
     return Path(os.environ.get("WINNOW_GATES") or PROJECT / "assets" / "evals" / "gates.yaml").resolve()
+
+
+def policies_file() -> Path:
+    """The file that says how documents are compared. `WINNOW_POLICIES` points at another one."""
+    return Path(
+        os.environ.get("WINNOW_POLICIES") or PROJECT / "assets" / "filters" / "policies.yaml"
+    ).resolve()
+
+
+def benchmark_files() -> tuple[Path, ...]:
+    """Benchmarks to look for besides the packaged ones: the files of `WINNOW_BENCHMARKS`, none by default.
+
+    It holds paths and globs of JSONL files, divided by colons as PATH is.
+
+    Raises:
+        FileNotFoundError: One of them names no file.
+    """
+    files: list[Path] = []
+    for pattern in filter(None, os.environ.get("WINNOW_BENCHMARKS", "").split(os.pathsep)):
+        found = [Path(name).resolve() for name in sorted(glob(pattern, recursive=True))]  # noqa: PTH207 - a pattern may be absolute
+        if not found:
+            raise FileNotFoundError(f"WINNOW_BENCHMARKS: {pattern} matches no file")
+        files += found
+    return tuple(files)
 
 
 def lake_root() -> Path:

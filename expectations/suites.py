@@ -34,6 +34,7 @@ class Expectation:
 class Suite:
     """What one asset promises about one batch of rows: columns of its table, or the rows of a query.
 
+    `named_by` is the column that names a row which breaks a promise: an id or a group, never a text.
     A query says `{source}` where one source's rows can be asked for alone; in the file it is a list of lines.
     """
 
@@ -42,6 +43,7 @@ class Suite:
     query: str | None
     columns: tuple[str, ...]
     expectations: tuple[Expectation, ...]
+    named_by: str = "doc_id"
 
     def sql(self, *, one_source: bool = False) -> str:
         """The batch as DuckDB SQL: of the source in the parameter `$source`, or of all."""
@@ -85,7 +87,7 @@ def columns_of(expectation: Expectation) -> tuple[str, ...]:
 
 
 def _suite(entry: Mapping[str, Any], file: str) -> Suite:
-    _expect_keys(entry, {"asset", "columns", "expectations"}, {"table", "query"}, file)
+    _expect_keys(entry, {"asset", "columns", "expectations"}, {"table", "query", "named_by"}, file)
     if ("table" in entry) == ("query" in entry):
         raise SuiteError(f"{file}: a suite has either a table or a query")
     columns = tuple(entry["columns"])
@@ -96,7 +98,8 @@ def _suite(entry: Mapping[str, Any], file: str) -> Suite:
                 f"{file}: {expectation.name}: {', '.join(sorted(unknown))} not among the columns"
             )
     query = "\n".join(entry["query"]) if "query" in entry else None
-    return Suite(entry["asset"], entry.get("table"), query, columns, expectations)
+    named_by = entry.get("named_by", "doc_id")
+    return Suite(entry["asset"], entry.get("table"), query, columns, expectations, named_by)
 
 
 def _expectation(entry: Mapping[str, Any], file: str) -> Expectation:

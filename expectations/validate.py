@@ -32,7 +32,7 @@ class Result:
             None where it looked at something else than a number.
         unexpected_count: Rows that broke it; 0 for one about the whole batch.
         n: Rows it was held against.
-        example_ids: Ids of rows that broke it, ten at most, in the order of the batch.
+        example_ids: Ids or names of rows that broke it, ten at most, in the order of the batch.
         message: What was wrong, in a sentence; empty on success.
     """
 
@@ -46,7 +46,7 @@ class Result:
     message: str
 
 
-def validate(suite: Suite, batch: pa.Table, id_column: str = "doc_id") -> tuple[Result, ...]:
+def validate(suite: Suite, batch: pa.Table) -> tuple[Result, ...]:
     """The results of a suite on a batch, in the suite's order. A missing column breaks what needs it.
 
     Raises:
@@ -62,7 +62,7 @@ def validate(suite: Suite, batch: pa.Table, id_column: str = "doc_id") -> tuple[
     results: list[Any] = [result.to_json_dict() for result in outcome.results]
     by_name = {result["expectation_config"]["meta"]["name"]: result for result in results}
     return tuple(
-        _result(expectation, by_name[expectation.name], batch, id_column)
+        _result(expectation, by_name[expectation.name], batch, suite.named_by)
         for expectation in suite.expectations
     )
 
@@ -95,7 +95,7 @@ def _gx_expectation(expectation: Expectation, asset: str) -> GxExpectation:
         raise SuiteError(f"{where}: {error}") from error
 
 
-def _result(expectation: Expectation, outcome: dict[str, Any], batch: pa.Table, id_column: str) -> Result:
+def _result(expectation: Expectation, outcome: dict[str, Any], batch: pa.Table, named_by: str) -> Result:
     found, success = outcome["result"], outcome["success"]
     rows = found.get("element_count", batch.num_rows)
     unexpected = found.get("unexpected_count", 0)
@@ -112,7 +112,7 @@ def _result(expectation: Expectation, outcome: dict[str, Any], batch: pa.Table, 
         message = f"{unexpected} of {rows} rows break it"
     else:
         message = f"observed {observed:g}" if number else "observed something else"
-    positions = found.get("partial_unexpected_index_list", ()) if id_column in batch.column_names else ()
+    positions = found.get("partial_unexpected_index_list", ()) if named_by in batch.column_names else ()
     return Result(
         expectation.name,
         expectation.severity,
@@ -120,7 +120,7 @@ def _result(expectation: Expectation, outcome: dict[str, Any], batch: pa.Table, 
         float(observed) if number else None,
         unexpected,
         rows,
-        tuple(str(batch[id_column][position]) for position in positions),
+        tuple(str(batch[named_by][position]) for position in positions),
         message,
     )
 

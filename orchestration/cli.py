@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -144,6 +144,30 @@ def why(
 
 
 @app.command()
+def rules() -> None:
+    """The policy: every rule, and what it removes alone, first and together with others."""
+    from orchestration import policy
+
+    policy.rules(console)
+
+
+@app.command("what-if")
+def what_if(
+    changes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CHANGE...",
+            help="RULE.threshold=VALUE or RULE.action=drop|flag; with PROFILE: before it for one alone.",
+        ),
+    ],
+) -> None:
+    """What changed rules would do to the documents in the lake, in seconds; nothing is written."""
+    from orchestration import policy
+
+    raise typer.Exit(0 if policy.try_changes(console, changes) else 1)
+
+
+@app.command()
 def deploy(
     approved_by: Approver,
     reason: Annotated[str, typer.Option(help="Why, in their words.")] = "approved",
@@ -218,6 +242,118 @@ def dev(port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000) -> None
     environment = os.environ | {"PATH": f"{dagster.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [str(dagster), "dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
     raise typer.Exit(subprocess.call(command, env=environment, cwd=settings.PROJECT))
+
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT…", help="Files, folders, globs or URIs.", show_default=False)
+]
+Out = Annotated[Path, typer.Option(help="The folder that decisions, kept and quarantine are written to.")]
+Reader = Annotated[str | None, typer.Option(help="How files are read, where their names don't tell.")]
+TextColumn = Annotated[str | None, typer.Option(help="The column of the text, where its name doesn't tell.")]
+IdColumn = Annotated[str | None, typer.Option(help="The column of the id, where its name doesn't tell.")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Another rules.csv.")]
+Format = Annotated[Literal["parquet", "jsonl"], typer.Option(help="Of what is written.")]
+Engine = Annotated[
+    Literal["native", "ray"], typer.Option(help="This machine, or the cluster that RAY_ADDRESS names.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="How many batches are measured at once.")]
+Against = Annotated[list[Path], typer.Option(help="A file of benchmark items to look for; repeatable.")]
+
+
+@app.command("filter")
+def filter_(
+    inputs: Inputs,
+    out: Out,
+    profile: Annotated[str, typer.Option(help="The kind of text, which tells the rules.")] = "web",
+    language: Annotated[
+        str | None, typer.Option("--expect-language", help="Drop what is surely in another, such as en.")
+    ] = None,
+    identify: Annotated[bool, typer.Option("--language/--no-language", help="Identify languages.")] = True,
+    dedup: Annotated[bool, typer.Option("--dedup/--no-dedup", help="Drop exact and near copies.")] = True,
+    against: Against = [],  # noqa: B006 - typer's way
+    reader: Reader = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    rules: Rules = None,
+    format: Format = "parquet",
+    engine: Engine = "native",
+    workers: Workers = 1,
+) -> None:
+    """Hold any files against a profile's rules: a decision for each document, and the kept ones."""
+    _standalone(
+        inputs,
+        {"reader": reader, "text_column": text_column, "id_column": id_column},
+        {"language": identify or language is not None, "expected": language, "duplicates": dedup}
+        | {"against": tuple(against)},
+        {"out": out, "format": format, "runner": engine, "workers": workers},
+        profile,
+        rules,
+    )
+
+
+@app.command()
+def dedup(
+    inputs: Inputs,
+    out: Out,
+    reader: Reader = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    format: Format = "parquet",
+) -> None:
+    """Keep one of each group of exact and near copies in any files; each copy names its keeper."""
+    _standalone(
+        inputs,
+        {"reader": reader, "text_column": text_column, "id_column": id_column},
+        {"signals": False, "language": False},
+        {"out": out, "format": format},
+    )
+
+
+@app.command()
+def decontaminate(
+    inputs: Inputs,
+    out: Out,
+    against: Against,
+    reader: Reader = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    format: Format = "parquet",
+) -> None:
+    """Drop documents that hold benchmark items; each names the item it holds most of."""
+    _standalone(
+        inputs,
+        {"reader": reader, "text_column": text_column, "id_column": id_column},
+        {"signals": False, "language": False, "duplicates": False, "against": tuple(against)},
+        {"out": out, "format": format},
+    )
+
+
+def _standalone(
+    inputs: list[str],
+    reading: dict[str, str | None],
+    steps: dict[str, Any],
+    writing: dict[str, Any],
+    profile: str = "web",
+    rules: Path | None = None,
+) -> None:
+    from assets.filters.plan import Plan
+    from assets.filters.rules import load_rules
+    from assets.sources.inputs import Reading, find_inputs
+    from assets.sources.rows import SourceError
+    from orchestration import standalone
+
+    try:
+        # Profile parity is judged by datatrove's own statistics instead.
+        parity = profile == "parity"
+        steps = {"signals": not parity, "parity": parity, **steps}
+        plan = Plan(load_rules(rules or standalone.RULES, profile), **steps)
+        outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
+    except (SourceError, ValueError, OSError) as error:
+        # The name that inputs have inside says nothing to who named them.
+        said = str(error).removeprefix("source 'input': ")
+        console.print(f"winnow: {said}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    standalone.report(console, outcome)
 
 
 def _user() -> str:

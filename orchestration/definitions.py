@@ -17,6 +17,7 @@ from orchestration.automation import (
 )
 from orchestration.checks import suite_checks
 from orchestration.deployment import promote, rollback
+from orchestration.trial import trial
 
 executor = dg.multiprocess_executor.configured(
     {
@@ -35,6 +36,7 @@ defs = dg.Definitions(
         filtered.pii,
         filtered.contamination,
         filtered.duplicates,
+        filtered.boilerplate,
         dbt.dbt_filtered,
         scored.quality_model,
         scored.scores,
@@ -48,7 +50,7 @@ defs = dg.Definitions(
         deployed.champion,
     ],
     asset_checks=suite_checks(),
-    jobs=[curate_source, curate, promote, rollback],
+    jobs=[curate_source, curate, promote, rollback, trial],
     schedules=recuration_schedules(),
     sensors=[automation_sensor()],
     executor=executor,

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from assets.governance import effects
+from assets.lake import Lake
 from assets.releases.store import ReleaseStore
 
 promote = dg.define_asset_job(
@@ -20,12 +22,16 @@ class Rollback(dg.Config):
 
 @dg.op(description="Puts the previous champion back, in one step.")
 def restore_previous(
-    context: dg.OpExecutionContext, config: Rollback, releases: dg.ResourceParam[ReleaseStore]
+    context: dg.OpExecutionContext,
+    config: Rollback,
+    lake: dg.ResourceParam[Lake],
+    releases: dg.ResourceParam[ReleaseStore],
 ) -> None:
     champion = releases.alias("champion")
     if champion is None:
         raise dg.Failure("There is no champion to roll back from.")
     release = releases.rollback(by=config.by, reason=config.reason, expected=champion)
+    effects.accept(lake, release.release_id, release.manifest.snapshot, context.run_id)
     context.log_event(
         dg.AssetMaterialization(
             ["deployed", "champion"],

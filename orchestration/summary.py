@@ -25,7 +25,8 @@ def _lake() -> Lake:
     return Lake(settings.lake_root())
 
 
-def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+def new_table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A table of this console's looks; columns of numbers are set to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
@@ -55,7 +56,7 @@ def verdict(console: Console) -> None:
 
 def _funnel(console: Console, lake: Lake) -> None:
     names = sorted(SOURCES)
-    table = _table("Funnel: documents by source", "", *names, "all", numbers=(*names, "all"))
+    table = new_table("Funnel: documents by source", "", *names, "all", numbers=(*names, "all"))
     read = _counts(lake, "SELECT source, count(*) AS n FROM raw.documents GROUP BY source")
     lost = _counts(lake, "SELECT source, count(*) AS n FROM raw.quarantine GROUP BY source")
     table.add_row("read", *_cells(read, names))
@@ -99,7 +100,7 @@ def _checks(console: Console, lake: Lake) -> None:
         latest_validations(lake).items(), key=lambda item: (item[0][0], item[0][1] or "")
     ):
         by_asset.setdefault(asset, []).extend((source, check) for check in record["results"])
-    table = _table("Checks", "asset", "check", "result", "severity")
+    table = new_table("Checks", "asset", "check", "result", "severity")
     for asset, checks in by_asset.items():
         names = dict.fromkeys(check["name"] for _, check in checks)
         for number, name in enumerate(names):
@@ -120,7 +121,7 @@ def _drill(console: Console, lake: Lake) -> None:
     rows = lake.query("FROM evaluated.drill_recall").to_pylist()
     if not rows:
         return
-    table = _table(
+    table = new_table(
         "Drill: planted hazards against the truth", "hazard", "slice", "", "caught (95 % interval)"
     )
     for row in rows:
@@ -132,7 +133,7 @@ def _drill(console: Console, lake: Lake) -> None:
         "FROM evaluated.drill_missed GROUP BY hazard ORDER BY hazard"
     ).to_pylist()
     if missed:
-        listed = _table("Missed, and false alarms", "hazard", "n", "what", "for example", numbers=("n",))
+        listed = new_table("Missed, and false alarms", "hazard", "n", "what", "for example", numbers=("n",))
         for row in missed:
             examples = ", ".join(doc_id[:12] for doc_id in row["examples"])
             listed.add_row(row["hazard"], str(row["n"]), escape("; ".join(row["details"])), examples)
@@ -144,7 +145,7 @@ def _proxy(console: Console, lake: Lake) -> None:
         "SELECT comparison, holdout, difference AS value, low, high, n, claim FROM evaluated.proxy_summary "
         "WHERE holdout <> 'source'"
     ).to_pylist()
-    table = _table(
+    table = new_table(
         "Retraining proxy: held-out NLL, arm − baseline (nats per token; below 0 the arm predicts better)",
         "comparison",
         "holdout",
@@ -159,7 +160,7 @@ def _proxy(console: Console, lake: Lake) -> None:
 
 def _verdict(console: Console, lake: Lake) -> None:
     rows = lake.query("FROM evaluated.verdict").to_pylist()
-    table = _table("Verdict", "gate", "figure", "value (95 % interval)", "must be", "result")
+    table = new_table("Verdict", "gate", "figure", "value (95 % interval)", "must be", "result")
     for row in rows:
         value = "missing"
         if row["value"] is not None:
@@ -203,7 +204,7 @@ def releases(console: Console) -> None:
     """Every release with what points at it."""
     store = ReleaseStore(settings.releases_root())
     aliases = {alias: store.alias(alias) for alias in ("candidate", "champion", "previous")}
-    table = _table(
+    table = new_table(
         "Releases",
         "release",
         "aliases",
@@ -232,7 +233,7 @@ def sources(console: Console) -> None:
     lake = _lake()
     present = lake.exists("raw.documents")
     read = _counts(lake, "SELECT source, count(*) AS n FROM raw.documents GROUP BY source") if present else {}
-    table = _table(
+    table = new_table(
         f"Sources in {_shown(settings.sources_file())}",
         *("source", "reader", "kind", "profile", "licence", "releasable", "owner", "documents"),
         numbers=("documents",),
@@ -258,7 +259,7 @@ def history(console: Console, instance: dg.DagsterInstance, asset: str | None, l
     if not records:
         console.print(f"[yellow]No history of {asset}.[/]" if asset else "[yellow]Nothing has run yet.[/]")
         return
-    table = _table(
+    table = new_table(
         "History",
         "time (UTC)",
         "asset",
@@ -305,7 +306,7 @@ def why(console: Console, prefix: str) -> bool:
         return False
     (document,) = found
     doc_id = document["doc_id"]
-    facts = _table(f"Document {doc_id}", "", "")
+    facts = new_table(f"Document {doc_id}", "", "")
     for name, value in document.items():
         if value not in (None, []):
             facts.add_row(name, escape(str(value)))
@@ -321,7 +322,7 @@ def _decision(console: Console, lake: Lake, doc_id: str) -> None:
         console.print("[yellow]Not decided yet.[/]")
         return
     verdicts = lake.query("FROM filtered.verdicts WHERE doc_id = ? ORDER BY priority", [doc_id]).to_pylist()
-    table = _table(
+    table = new_table(
         "Rules: a document fails where its value stands so to the threshold",
         "rule",
         "signal",
@@ -332,7 +333,9 @@ def _decision(console: Console, lake: Lake, doc_id: str) -> None:
     )
     for row in verdicts:
         outcome = (
-            "passed"
+            "not asked"
+            if row["value"] is None
+            else "passed"
             if not row["failed"]
             else "[red]drop[/]"
             if row["action"] == "drop"
@@ -341,7 +344,7 @@ def _decision(console: Console, lake: Lake, doc_id: str) -> None:
         table.add_row(
             row["rule"],
             row["signal"],
-            f"{row['value']:.4g}",
+            "" if row["value"] is None else f"{row['value']:.4g}",
             f"{row['comparison']} {row['threshold']:g}",
             outcome,
         )

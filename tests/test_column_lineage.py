@@ -71,6 +71,11 @@ MODELS = {
     ),
     "decisions": ("content_hash", {("raw.documents", "content_hash")}),
     "documents": ("text", {("filtered.redacted", "text")}),
+    "rule_effects": ("language", {("filtered.signals", "language")}),
+    "scored_verdicts": (
+        "failed",
+        {("scored.evidence", "value"), ("policy.rules", "comparison"), ("policy.rules", "threshold")},
+    ),
     "selection": ("toxicity", {("scored.scores", "toxicity")}),
     "funnel": ("step", {("policy.rules", "rule")}),
     "mixture": ("characters", {("filtered.documents", "text")}),
@@ -138,4 +143,4 @@ def test_evidence_reaches_what_was_measured(
 
 @pytest.mark.slow
 def test_every_model_is_looked_at(compiled: dict[str, str]) -> None:
-    assert set(compiled) == {*MODELS, "evidence"}
+    assert set(compiled) == {*MODELS, "evidence", "scored_evidence"}

@@ -9,6 +9,7 @@ import random
 import unicodedata
 import zlib
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pytest
 
 from assets.documents import content_hash, document_id
-from assets.filters.duplicates import SCHEMA, NearDuplicatePolicy, find_duplicates
+from assets.filters.duplicates import PREFERENCE, SCHEMA, NearDuplicatePolicy, find_duplicates
 from assets.filters.folding import fold
+from assets.filters.policies import load_policy
 from assets.intervals import wilson
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -83,6 +85,24 @@ def test_the_keeper_is_licensed_then_natural_then_of_smallest_id(
     assert set(find_duplicates(documents)["keeper_id"].to_pylist()) == {keeper}
 
 
+def test_the_keeper_may_be_released_then_is_licensed_natural_better_longer_older() -> None:
+    """Each column in turn decides between the first document and the second, against all columns after it."""
+    columns = {
+        "releasable": pa.array([False, True]),
+        "license": pa.array(["NOASSERTION", "MIT"]),
+        "synthetic": pa.array([True, False]),
+        "quality": pa.array([None, 0.1]),
+        "characters": pa.array([10, 11]),
+        "collected_at": pa.array([date(2020, 1, 2), date(2020, 1, 1)]),
+    }
+    assert tuple(columns) == PREFERENCE
+    for number, name in enumerate(columns):
+        against = {later: columns[later].take(pa.array([1, 0])) for later in list(columns)[number + 1 :]}
+        equal = {earlier: columns[earlier].take(pa.array([1, 1])) for earlier in list(columns)[:number]}
+        documents = table(dict.fromkeys("ab", "the same text"), **equal, **{name: columns[name]}, **against)
+        assert set(find_duplicates(documents)["keeper_id"].to_pylist()) == {"b"}, name
+
+
 def test_numbers_dates_and_punctuation_do_not_tell_texts_apart() -> None:
     text = prose(4)
     rows = by_id(find_duplicates(table({"a": f"{text} on 2024-01-31.", "b": f"{text} on 1999-12-05!"})))
@@ -135,25 +155,29 @@ def test_the_answer_does_not_depend_on_the_order_of_rows_or_chunks() -> None:
     assert find_duplicates(halves) == found
 
 
-def test_the_estimate_is_close_to_the_true_similarity() -> None:
-    words = prose(7, 400).split()
-    changed = [*words[:330], *prose(8, 70).split()]
-    texts = {"a": " ".join(words), "b": " ".join(changed)}
-    one, other = ({tuple(w[i : i + 5]) for i in range(len(w) - 4)} for w in (words, changed))
-    true = len(one & other) / len(one | other)
-    rows = find_duplicates(table(texts), NearDuplicatePolicy(similarity=0.5, bands=28, rows=4)).to_pylist()
-    estimate = min(row["similarity"] for row in rows)
-    # Four standard errors of a mean of 112 comparisons.
-    assert abs(estimate - true) < 4 * (true * (1 - true) / 112) ** 0.5
+@pytest.mark.parametrize("words", [300, 4000])
+def test_similarity_is_exact_up_to_the_sketch_and_close_beyond(words: int) -> None:
+    kept = prose(7, words).split()
+    changed = [*kept[: words * 9 // 10], *prose(8, words // 10).split()]
+    texts = {"a": " ".join(kept), "b": " ".join(changed)}
+    true = jaccard(*texts.values())
+    found = min(find_duplicates(table(texts))["similarity"].to_pylist())
+    # Four standard errors of a sketch of 512.
+    assert found == pytest.approx(true, abs=1e-12 if words < 400 else 4 * (true * (1 - true) / 512) ** 0.5)
 
 
-def test_every_member_of_a_cluster_is_near_its_keeper_and_a_chain_is_cut() -> None:
+def test_a_chain_is_one_cluster_and_nobody_in_it_is_removed_for_a_text_it_is_not_near() -> None:
     words, fresh = prose(10, 400).split(), prose(11, 400).split()
     texts = {f"{i:02}": " ".join([*fresh[: 20 * i], *words[20 * i :]]) for i in range(20)}
-    found = find_duplicates(table(texts), NearDuplicatePolicy(similarity=0.8))
-    assert len(found) > 10
-    assert len(set(found["cluster_id"].to_pylist())) > 3
-    assert min(found["similarity"].to_pylist()) >= 0.8
+    rows = by_id(find_duplicates(table(texts), NearDuplicatePolicy(similarity=0.8)))
+    assert rows.keys() == texts.keys()
+    assert {row["cluster_id"] for row in rows.values()} == {"00"}
+    assert len({row["keeper_id"] for row in rows.values()}) > 3
+    for key, row in rows.items():
+        keeper = rows[row["keeper_id"]]
+        assert keeper["is_keeper"] and keeper["keeper_id"] == row["keeper_id"]
+        assert row["similarity"] == pytest.approx(jaccard(texts[key], texts[row["keeper_id"]]))
+        assert row["similarity"] >= 0.8
 
 
 def test_a_bucket_of_boilerplate_stays_linear() -> None:
@@ -180,6 +204,33 @@ def test_folding_keeps_letters_and_digits_of_every_script() -> None:
     assert fold(texts.slice(0, 1), digits=False).to_pylist() == ["hello world it s 0000"]
 
 
+def test_documents_may_come_in_tables_of_any_size() -> None:
+    texts = {f"{i:03}": prose(i % 40) + (" changed" if i % 3 else "") for i in range(120)}
+    documents = table(texts)
+    parts = [documents.slice(start, 7) for start in range(0, 120, 7)]
+    assert find_duplicates(iter(reversed(parts))) == find_duplicates(documents)
+    assert find_duplicates([]).schema == SCHEMA
+
+
+def test_policies_come_from_a_file_and_a_wrong_entry_is_named(tmp_path: Path) -> None:
+    assert load_policy(NearDuplicatePolicy, "near_duplicates") == NearDuplicatePolicy()
+    path = tmp_path / "mine.yaml"
+    path.write_text("near_duplicates: {similarity: 0.8, bands: 20}")
+    assert load_policy(NearDuplicatePolicy, "near_duplicates", path) == NearDuplicatePolicy(
+        similarity=0.8, bands=20
+    )
+    for entry, message in (
+        ("{shingle: 5}", "near_duplicates: 'shingle' is none of similarity, ngram"),
+        ("{bands: many}", "near_duplicates: bands is not a number of its kind: 'many'"),
+        ("{bands: 1.5}", "near_duplicates: bands is not a number of its kind: 1.5"),
+        ("{similarity: 70}", "near_duplicates: a similarity of 70 is not in"),
+        ("[1]", "near_duplicates: not a table"),
+    ):
+        path.write_text(f"near_duplicates: {entry}")
+        with pytest.raises(ValueError, match=f"mine.yaml, {message}"):
+            load_policy(NearDuplicatePolicy, "near_duplicates", path)
+
+
 @pytest.mark.slow
 def test_known_near_duplicates_of_a_corpus_are_found() -> None:
     corpus = DATA / "corpora" / "windows-powershell-docs.jsonl.gz"
@@ -200,6 +251,14 @@ def test_known_near_duplicates_of_a_corpus_are_found() -> None:
     precision = wilson(len(known & named), len(named))
     assert recall.low > 0.93, recall.percent()
     assert precision.low > 0.93, precision.percent()
+
+
+def jaccard(one: str, other: str) -> float:
+    """The Jaccard similarity of the word 5-grams of two texts of plain words."""
+    sets = [
+        {tuple(words[i : i + 5]) for i in range(len(words) - 4)} for words in (one.split(), other.split())
+    ]
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
 def pairs(labels: dict[str, str]) -> set[tuple[str, str]]:

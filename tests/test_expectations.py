@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -58,8 +59,12 @@ CREATE TABLE filtered.duplicates AS
 SELECT doc_id, source, md5('c') AS cluster_id, 'exact' AS relation, md5('0') AS keeper_id,
     1::DOUBLE AS similarity, doc_id = md5('0') AS is_keeper
 FROM raw.documents WHERE doc_id IN (md5('0'), md5('1'));
+CREATE TABLE filtered.boilerplate AS
+SELECT doc_id, source, 0.5::DOUBLE AS boilerplate_line_ratio, 0.4::DOUBLE AS boilerplate_char_ratio,
+    0.0::DOUBLE AS boilerplate_para_char_ratio
+FROM raw.documents;
 CREATE TABLE filtered.contamination AS
-SELECT doc_id, source, 'gsm8k' AS benchmark, '1' AS item_id, 0.2::DOUBLE AS overlap, 3 AS ngrams_matched
+SELECT doc_id, source, 'gsm8k' AS benchmark, '1' AS item_id, 0.2::DOUBLE AS overlap, 3 AS words_matched
 FROM raw.documents WHERE doc_id = md5('0');
 CREATE TABLE filtered.decisions AS
 SELECT doc_id, source, 'p1' AS policy_version,
@@ -68,8 +73,16 @@ SELECT doc_id, source, 'p1' AS policy_version,
 FROM raw.documents;
 CREATE TABLE filtered.documents AS FROM raw.documents WHERE doc_id <> md5('1');
 CREATE TABLE filtered.funnel AS
-FROM (VALUES ('web', 'exact_duplicate', 1, 3, 1, 2), ('web', 'too_short', 2, 2, 0, 2),
-    ('sft', 'too_short', 1, 1, 0, 1)) AS t(source, step, position, documents_in, removed, kept);
+FROM (VALUES ('web', 'exact_duplicate', 1, 3, 1, 0, 2), ('web', 'too_short', 2, 2, 0, 0, 2),
+    ('sft', 'too_short', 1, 1, 0, 0, 1)) AS t(source, step, position, documents_in, removed, errored, kept);
+CREATE TABLE filtered.rule_effects AS
+SELECT 'exact_duplicate' AS rule, source, 'en' AS language, '>' AS comparison, 0.0 AS threshold,
+    'drop' AS action, documents, failed, failed AS removed_alone, failed AS removed_first, 0 AS removed_also,
+    failed / documents AS share, low, high, true AS expected, 1 AS least_documents, 1.0 AS share_below,
+    0.1 AS jump_below, [md5('1')] AS examples
+FROM (VALUES ('web', 3, 1, 0.06, 0.79), ('sft', 1, 0, 0.0, 0.79)) AS t(source, documents, failed, low, high);
+CREATE SCHEMA governance;
+CREATE TABLE governance.accepted_effects AS SELECT *, 'r1' AS release_id FROM filtered.rule_effects;
 
 CREATE TABLE policy.waivers AS SELECT '' AS kind, '' AS subject, current_date AS expires LIMIT 0;
 CREATE TABLE scored.scores AS
@@ -141,14 +154,22 @@ BREAKS = {
         "relation_known": "UPDATE filtered.duplicates SET relation = 'alike'",
         "similarity_is_a_share": "UPDATE filtered.duplicates SET similarity = 100",
         "cluster_has_two_members": f"DELETE FROM filtered.duplicates WHERE NOT ({ONE})",
-        "cluster_has_one_keeper": "UPDATE filtered.duplicates SET is_keeper = true",
-        "keeper_in_its_own_cluster": "UPDATE filtered.duplicates SET keeper_id = md5('3')",
-        "cluster_agrees_on_keeper": f"UPDATE filtered.duplicates SET keeper_id = 'x' WHERE NOT ({ONE})",
+        "cluster_has_a_keeper": "UPDATE filtered.duplicates SET is_keeper = false",
+        "keeper_keeps_itself": "UPDATE filtered.duplicates SET is_keeper = true",
+        "keeper_is_kept": f"UPDATE filtered.duplicates SET keeper_id = 'x' WHERE NOT ({ONE})",
+        "keeper_in_the_cluster": f"UPDATE filtered.duplicates SET cluster_id = 'x' WHERE NOT ({ONE})",
+    },
+    "filtered/boilerplate": {
+        "boilerplate_measured_everywhere": f"DELETE FROM filtered.boilerplate WHERE {ONE}",
+        "boilerplate_of_a_document": f"UPDATE filtered.boilerplate SET doc_id = md5('9') WHERE {ONE}",
+        "boilerplate_line_share": "UPDATE filtered.boilerplate SET boilerplate_line_ratio = 1.1",
+        "boilerplate_char_share": "UPDATE filtered.boilerplate SET boilerplate_char_ratio = -0.1",
+        "boilerplate_para_char_share": "UPDATE filtered.boilerplate SET boilerplate_para_char_ratio = 2",
     },
     "filtered/contamination": {
         "benchmark_named": "UPDATE filtered.contamination SET benchmark = NULL",
         "overlap_is_a_share": "UPDATE filtered.contamination SET overlap = 0",
-        "ngrams_counted": "UPDATE filtered.contamination SET ngrams_matched = 0",
+        "words_counted": "UPDATE filtered.contamination SET words_matched = 0",
         "contamination_of_a_document": "UPDATE filtered.contamination SET doc_id = md5('9')",
     },
     "filtered/decisions": {
@@ -169,11 +190,25 @@ BREAKS = {
         "every_kept_document_is_here": f"DELETE FROM filtered.documents WHERE {ONE}",
     },
     "filtered/funnel": {
-        "in_is_kept_and_removed": "UPDATE filtered.funnel SET removed = 5 WHERE position = 2",
+        "in_is_kept_removed_and_errored": "UPDATE filtered.funnel SET removed = 5 WHERE position = 2",
         "steps_connect": "UPDATE filtered.funnel SET documents_in = 9, kept = 9 WHERE position = 2",
         "removed_is_a_count": "UPDATE filtered.funnel SET removed = -1, documents_in = kept - 1",
+        "errored_is_a_count": "UPDATE filtered.funnel SET errored = -1, documents_in = kept - 1",
         "kept_is_a_count": "UPDATE filtered.funnel SET kept = -1, documents_in = removed - 1",
-        "funnel_ends_at_kept": f"DELETE FROM filtered.decisions WHERE {ONE}",
+        "funnel_begins_at_read": f"DELETE FROM raw.documents WHERE {ONE}",
+        "funnel_ends_at_kept": f"DELETE FROM filtered.documents WHERE {ONE}",
+    },
+    "filtered/rule_effects": {
+        "failed_are_some_of_those_judged": "UPDATE filtered.rule_effects SET failed = 4",
+        "effect_share_is_a_share": "UPDATE filtered.rule_effects SET share = 33",
+        "removals_are_alone_or_shared": "UPDATE filtered.rule_effects SET removed_also = 1",
+        "no_rule_removes_all": "UPDATE filtered.rule_effects SET share = 1",
+        "first_reasons_add_up": "UPDATE filtered.decisions SET verdict = 'kept'",
+        "every_rule_removes_something": "UPDATE filtered.rule_effects SET failed = 0",
+        "no_share_jumped": "UPDATE governance.accepted_effects SET share = 0.9, low = 0.85, high = 0.95",
+        "no_share_moved_by_policy": (
+            "UPDATE governance.accepted_effects SET share = 0.9, low = 0.85, high = 0.95, threshold = 1"
+        ),
     },
     "scored/quality_metrics": {
         "classifier_evaluated": "DELETE FROM scored.quality_metrics",
@@ -279,6 +314,52 @@ def test_broken_data_breaks_its_expectation(asset: str, name: str, lake: duckdb.
 def test_every_expectation_is_broken_once() -> None:
     names = {asset: {e.name for suite in SUITES[asset] for e in suite.expectations} for asset in SUITES}
     assert {asset: set(BREAKS[asset]) for asset in BREAKS} == names
+
+
+def effects(lake: duckdb.DuckDBPyConnection) -> dict[str, Result]:
+    return {result.name: result for suite in SUITES["filtered/rule_effects"] for result in run(lake, suite)}
+
+
+def test_a_guard_names_the_cell_and_documents(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute("UPDATE filtered.rule_effects SET share = 1 WHERE source = 'web'")
+    assert effects(lake)["no_rule_removes_all"].example_ids == (f"exact_duplicate in web, en: {md5('1')}",)
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        "UPDATE raw.sources SET releasable = false",  # a drill is planted to be removed
+        "UPDATE filtered.rule_effects SET expected = false",  # other languages than the source declares
+        "UPDATE filtered.rule_effects SET least_documents = 30",
+        "UPDATE filtered.rule_effects SET share_below = NULL",
+        "UPDATE filtered.rule_effects SET action = 'flag'",
+    ],
+)
+def test_where_a_rule_may_remove_all(lake: duckdb.DuckDBPyConnection, allowed: str) -> None:
+    lake.execute("UPDATE filtered.rule_effects SET share = 1")
+    lake.execute(allowed)
+    assert effects(lake)["no_rule_removes_all"].success
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "UPDATE governance.accepted_effects SET low = 0.75",  # the intervals overlap
+        "UPDATE filtered.rule_effects SET jump_below = 0.95",
+        "UPDATE filtered.rule_effects SET least_documents = 30",
+        "UPDATE governance.accepted_effects SET documents = 0",
+        "DELETE FROM governance.accepted_effects",  # nothing was accepted yet
+    ],
+)
+def test_where_a_share_has_not_jumped(lake: duckdb.DuckDBPyConnection, quiet: str) -> None:
+    lake.execute("UPDATE governance.accepted_effects SET share = 0.9, low = 0.85, high = 0.95")
+    assert not effects(lake)["no_share_jumped"].success
+    lake.execute(quiet)
+    assert effects(lake)["no_share_jumped"].success
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
 
 
 def test_a_waiver_allows_an_unknown_licence(lake: duckdb.DuckDBPyConnection) -> None:

@@ -336,6 +336,15 @@ def test_truth_that_cannot_be_read_names_its_document(row: tuple, message: str) 
 # --- the plots -------------------------------------------------------------------------------------
 
 PLOTS: dict[str, Callable[[], str]] = {
+    "small multiples": lambda: plots.histograms(
+        [
+            plots.Panel("words", [10, 100, 1000], [("<", 50), (">", 100_000)], log=True),
+            plots.Panel("hash_ratio", [0.0, 0.0, 0.3], [(">", 0.1)]),
+            plots.Panel("lines", [1, 1, 1]),
+            plots.Panel("nothing", [None, float("nan")]),
+        ],
+        "Signals",
+    ),
     "funnel": lambda: plots.funnel([("read", 1000), ("near_duplicate", 700), ("too_short", 700)], "Funnel"),
     "histogram": lambda: plots.histogram(
         {"web": [1, 2, None, 3], "sft": [2.5, float("nan")]}, "Words", "words", 2
@@ -370,6 +379,7 @@ def test_a_plot_is_a_small_png_and_the_same_each_time(name: str) -> None:
 @pytest.mark.parametrize(
     "markdown",
     [
+        plots.histograms([plots.Panel("x", [None])], "What each step leaves"),
         plots.funnel([]),
         plots.funnel([("read", 0)]),
         plots.histogram({"web": [None]}, "What each step leaves", "words"),

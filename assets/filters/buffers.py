@@ -8,8 +8,14 @@ import pyarrow as pa
 
 
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The bytes of a string array and where each text starts in them (length + 1); a null reads as empty."""
+    """The bytes of a string array and where each text starts in them (length + 1); a null reads as empty.
+
+    Raises:
+        pyarrow.ArrowInvalid: The bytes of a text aren't UTF-8 (a lone surrogate isn't); it names the row.
+            Compiled code trusts what it is given, so this is the border.
+    """
     plain = texts.cast(pa.large_string()).fill_null("")
+    plain.validate(full=True)
     _, offsets, data = plain.buffers()
     bounds = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
     return np.frombuffer(data or b"", np.uint8), bounds

@@ -20,11 +20,17 @@ CLOSING = 1 << 8  # may follow the mark that ends a sentence
 BULLET = 1 << 9  # opens a list item
 DASH = 1 << 10  # opens a list item where white space follows
 UNSPACED = 1 << 11  # belongs to a script that puts no spaces between words
+NAMED = 1 << 12  # letters and numbers: what makes a word more than punctuation
+STOP = 1 << 13  # ends a sentence though no white space follows
+TRAILING = 1 << 14  # what a UTF-8 continuation byte becomes when read as Latin-1 or Windows-1252
+QUOTING = 1 << 15  # of those, what typography puts after a letter anyway
 
 LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 BULLETS = "•‣⁃◦▪▫●○·・"
 DASHES = "-–—*+"
 CLOSINGS = "\"')]}’”»›」』）】》〉"
+QUOTINGS = "\u00a0«»‘’“”‚„‹›–—…·"
+WINDOWS_1252 = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 
 # Unicode's Sentence_Terminal without the newest additions: the marks that FineWeb's line rule counts.
 SENTENCE_TERMINALS = (
@@ -41,6 +47,29 @@ UNSPACED_SCRIPTS = (
     "E01-E30 E32-E33 E40-E46 E81-EB0 EB2-EB3 EC0-EC6 1000-103F 1780-17B3 3005-3007 3041-3096 309D-309F "
     "30A1-30FA 30FC-30FF 3105-312F 31F0-31FF 3400-4DBF 4E00-9FFF F900-FAFF FF66-FF9D 20000-323AF"
 )
+
+# Beside the scripts in the table `scripts`: what is not a letter and yet tells where a text comes from.
+NO_SCRIPT, LATIN, HAN, KANA, HANGUL, CYRILLIC, ARABIC = range(7)
+EMOJI, INVISIBLE, UNASSIGNED = 253, 254, 255
+FIRST_OTHER_SCRIPT = 7
+NAMED_SCRIPTS = {
+    "LATIN": LATIN,
+    "CJK": HAN,
+    "IDEOGRAPHIC": HAN,
+    "HIRAGANA": KANA,
+    "KATAKANA": KANA,
+    "KATAKANA-HIRAGANA": KANA,
+    "HANGUL": HANGUL,
+    "CYRILLIC": CYRILLIC,
+    "ARABIC": ARABIC,
+}
+HAN_IDEOGRAPHS = "3400-4DBF 4E00-9FFF F900-FAFF 20000-323AF"
+HANGUL_SYLLABLES = "AC00-D7A3"
+# Pictographs and the regional indicators of flags; the joiners and selectors between them are none.
+EMOJIS = "231A-231B 23E9-23F3 2600-27BF 2B50 2B55 1F000-1FAFF"
+# Soft hyphens, zero-width spaces, directional and invisible controls, tags; not the joiners (200C, 200D) that
+# Persian, Indic scripts and emoji need.
+INVISIBLES = "AD 180E 200B 200E-200F 202A-202E 2060-206F FEFF E0001 E0020-E007F"
 
 # The other planes hold private characters or none, which have no flag; skipping them saves 0.4 s a process.
 ASSIGNED_PLANES = "0-3FFFF E0000-E0FFF"
@@ -76,8 +105,41 @@ def flags() -> npt.NDArray[np.uint16]:
     table[category == "Nd"] |= DIGIT
     table[(major == "P") | (major == "S")] |= SYMBOL
     table[(category == "Cc") & ~space] |= CONTROL
-    for flag, members in ((BREAK, LINE_BREAKS), (CLOSING, CLOSINGS), (BULLET, BULLETS), (DASH, DASHES)):
+    table[(major == "L") | (major == "N")] |= NAMED
+    table[0x80:0xC0] |= TRAILING
+    for flag, members in (
+        (BREAK, LINE_BREAKS),
+        (CLOSING, CLOSINGS),
+        (BULLET, BULLETS),
+        (DASH, DASHES),
+        (TRAILING, WINDOWS_1252),
+        (QUOTING, QUOTINGS),
+    ):
         table[[ord(member) for member in members]] |= flag
-    table[code_points(SENTENCE_TERMINALS)] |= TERMINAL
+    terminals = code_points(SENTENCE_TERMINALS)
+    table[terminals] |= TERMINAL
+    table[terminals[terminals >= 0x80]] |= STOP
     table[code_points(UNSPACED_SCRIPTS)] |= UNSPACED
+    return table
+
+
+@functools.cache
+def scripts() -> npt.NDArray[np.uint8]:
+    """The script of every letter, EMOJI, INVISIBLE or UNASSIGNED (private use too), or NO_SCRIPT.
+
+    Python knows no scripts; the first word of a letter's name is its script, near enough.
+    """
+    category = categories()
+    table = np.zeros(CODE_POINTS, np.uint8)
+    table[code_points(HAN_IDEOGRAPHS)] = HAN
+    table[code_points(HANGUL_SYLLABLES)] = HANGUL
+    numbers = dict(NAMED_SCRIPTS)
+    for point in np.flatnonzero((category.astype("U1") == "L") & (table == NO_SCRIPT)):
+        first, *rest = unicodedata.name(chr(point), "").split() or [""]
+        name = rest[0] if first in ("HALFWIDTH", "FULLWIDTH") else first
+        table[point] = numbers.setdefault(name, FIRST_OTHER_SCRIPT + len(numbers) - len(NAMED_SCRIPTS))
+    table[np.isin(category, ["Cn", "Co"])] = UNASSIGNED
+    # After the unassigned: Unicode keeps the free places of these blocks for pictographs to come.
+    table[code_points(EMOJIS)] = EMOJI
+    table[code_points(INVISIBLES)] = INVISIBLE
     return table

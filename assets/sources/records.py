@@ -63,7 +63,7 @@ def jsonl(file: SourceFile, source: Source) -> Iterator[Read]:
         try:
             for number, line in enumerate(lines(Inflated(stream)), 1):
                 if line.strip():
-                    yield _json_row(line, number, file, source)
+                    yield json_row(line, number, file, source)
         except Corrupt as error:
             yield Rejected(
                 f"line {number + 1}", f"nothing more can be read: {error}", error.rest[:PREFIX_BYTES]
@@ -139,7 +139,8 @@ def delimited(file: SourceFile, source: Source, delimiter: str) -> Iterator[Read
             yield _delimited_row(header, values, encoding, f"line {start}", number, file, source)
 
 
-def _json_row(line: bytes, number: int, file: SourceFile, source: Source) -> Row | Rejected:
+def json_row(line: bytes, number: int, file: SourceFile, source: Source) -> Row | Rejected:
+    """One line of JSON Lines as a row."""
     position, prefix = f"line {number}", line[:PREFIX_BYTES]
     try:
         record = json.loads(line.decode("utf-8"))

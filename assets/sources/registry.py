@@ -21,7 +21,7 @@ from assets.sources.records import FIELDS as COLUMN_FIELDS
 from assets.sources.records import TURNS
 from assets.sources.rows import SourceError
 
-PROFILES = ("web", "sft", "code", "web_ko", "sft_ko")
+PROFILES = ("web", "sft", "code", "web_ko", "sft_ko", "parity")
 NOASSERTION = "NOASSERTION"
 
 SOURCE = pa.schema(

@@ -1,16 +1,6 @@
 -- The ledger: one verdict a document, its first reason, and every rule it failed with value and threshold.
 with judged as (
-    select
-        doc_id,
-        count(*) as rules_applied,
-        bool_or(failed and action = 'drop') as dropped,
-        arg_min(rule, priority) filter (where failed and action = 'drop') as reason,
-        list(
-            {rule: rule, signal: signal, value: value, comparison: comparison, threshold: threshold, action: action}
-            order by priority
-        ) filter (where failed) as failed
-    from {{ ref('verdicts') }}
-    group by doc_id
+    {{ judged(ref('verdicts')) }}
 )
 
 select

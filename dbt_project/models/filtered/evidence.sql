@@ -19,13 +19,15 @@ documents as (
     select doc_id, source, consent from {{ source('raw', 'documents') }}
 ),
 
--- Confidence that a text is in another language than its source declares; 0 where it declares none.
-other_language as (
+languages as (
     select
         signals.doc_id,
         signals.source,
-        'other_language_score' as signal,
-        case when signals.language <> sources.language then signals.language_score else 0 end::double as value
+        unnest(['other_language_score', 'english_stop_words']) as signal,
+        unnest([
+            {{ other_language_score('signals.language', 'signals.language_score', 'sources.language') }},
+            {{ english_stop_words('signals.stop_word_count', 'signals.language', 'signals.language_score') }}
+        ]) as value
     from signals
     join {{ source('raw', 'sources') }} as sources using (source)
 ),
@@ -41,6 +43,16 @@ duplicates as (
         ])::double as value
     from documents
     left join {{ source('filtered', 'duplicates') }} as found using (doc_id)
+),
+
+-- Spelled out, for column lineage, as above.
+boilerplate as (
+    select
+        doc_id,
+        source,
+        unnest(['boilerplate_line_ratio', 'boilerplate_char_ratio', 'boilerplate_para_char_ratio']) as signal,
+        unnest([boilerplate_line_ratio, boilerplate_char_ratio, boilerplate_para_char_ratio]) as value
+    from {{ source('filtered', 'boilerplate') }}
 ),
 
 contamination as (
@@ -65,8 +77,10 @@ consent as (
 )
 
 select doc_id, source, signal, value from measured
-union all select * from other_language
+union all select doc_id, source, signal, value from {{ source('filtered', 'parity_signals') }}
+union all select * from languages
 union all select * from duplicates
+union all select * from boilerplate
 union all select * from contamination
 union all select * from pii
 union all select * from consent

@@ -17,30 +17,34 @@ steps as (
     select source, 'not_measured', 0 from {{ source('raw', 'sources') }}
 ),
 
-removed as (
+counted as (
     select
         steps.source,
         steps.step,
         steps.priority,
-        coalesce(decisions.documents, 0) as removed
+        coalesce(sum(decisions.documents) filter (where decisions.verdict = 'removed'), 0)::bigint as removed,
+        coalesce(sum(decisions.documents) filter (where decisions.verdict = 'errored'), 0)::bigint as errored
     from steps
     left join decisions
         on decisions.source = steps.source and decisions.reason = steps.step and decisions.verdict <> 'kept'
+    group by all
 ),
 
-totals as (
-    select source, sum(documents)::bigint as documents_in from decisions group by source
+-- What came in is counted where it came in, so that a decision that got lost leaves a gap.
+read as (
+    select source, count(*) as documents from {{ source('raw', 'documents') }} group by source
 )
 
 select
-    removed.source,
-    removed.step,
+    counted.source,
+    counted.step,
     row_number() over through_rules as position,
-    (totals.documents_in - sum(removed.removed) over through_rules + removed.removed)::bigint as documents_in,
-    removed.removed,
-    (totals.documents_in - sum(removed.removed) over through_rules)::bigint as kept,
+    (read.documents - sum(removed + errored) over through_rules + removed + errored)::bigint as documents_in,
+    counted.removed,
+    counted.errored,
+    (read.documents - sum(removed + errored) over through_rules)::bigint as kept,
     {{ run_id() }} as run_id
-from removed
-join totals using (source)
-window through_rules as (partition by removed.source order by removed.priority, removed.step)
+from counted
+join read using (source)
+window through_rules as (partition by counted.source order by counted.priority, counted.step)
 order by source, position

@@ -1,0 +1,220 @@
+"""The filter stage as one plan over batches of documents: measure, look for duplicates and leaks, decide.
+
+It knows neither files nor the lake, so that any documents can go through it, wherever they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.filters.rules import Rule, held, judge
+
+Batch = tuple[pa.Table, pa.Table]
+"""Documents (id, text) and what is known of them, row by row."""
+
+MapBatches = Callable[
+    [Callable[[pa.Table], pa.Table], Iterable[pa.Table]], Iterator[tuple[pa.Table, pa.Table]]
+]
+"""Applies a function to batches, on whatever runs them; each batch comes back beside its result, in order."""
+
+
+# As in the evidence of the dbt project.
+ENGLISH_SCORE = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which steps documents go through, and the rules that they are then held against.
+
+    Attributes:
+        rules: The profile's rules; those whose signal no step gives are not held.
+        signals: Measure every signal.
+        language: Identify the language.
+        expected: The language that documents are to be in; without one none is wrong.
+        duplicates: Look for exact and near duplicates among all documents; texts then wait on disk.
+        parity: Measure what datatrove measures, and hand on the texts as its C4 editor leaves them.
+        against: Files of benchmark items to look for; texts then wait on disk.
+    """
+
+    rules: tuple[Rule, ...]
+    signals: bool = True
+    language: bool = True
+    expected: str | None = None
+    duplicates: bool = True
+    parity: bool = False
+    against: tuple[Path, ...] = ()
+
+
+def decisions(
+    batches: Iterable[pa.Table], plan: Plan, map_batches: MapBatches, spool: Path
+) -> Iterator[Batch]:
+    """Batches of documents, with their decisions: verdict, first reason, then everything known of each.
+
+    Args:
+        batches: Tables with id and text; ids are unique over all of them.
+        spool: A file for texts while duplicates or benchmark items are looked for over all documents.
+    """
+    examined = map_batches(partial(examine, plan=plan), batches)
+    if plan.duplicates or plan.against:
+        examined = _over_all(examined, plan, spool)
+    for documents, evidence in examined:
+        decided = judge(evidence, held(plan.rules, evidence.column_names))
+        id, *known = evidence.columns
+        columns = [id, *decided.columns, *known]
+        names = ["id", *decided.column_names, *evidence.column_names[1:]]
+        if "edited" in names:
+            at = names.index("edited")
+            names.pop(at)
+            edited = columns.pop(at).cast(documents.schema.field("text").type)
+            documents = documents.set_column(documents.column_names.index("text"), "text", edited)
+        yield documents, pa.Table.from_arrays(columns, names)
+
+
+def examine(documents: pa.Table, plan: Plan) -> pa.Table:
+    """What the documents of one batch show each by itself: id, signals and language."""
+    names, columns = ["id"], [documents["id"]]
+    if plan.signals:
+        from assets.filters.signals import measure
+
+        measured = measure(documents["text"])
+        names += measured.column_names
+        columns += measured.columns
+    if plan.parity:
+        from assets.filters import parity
+
+        statistics = parity.measure(documents["text"])
+        names += statistics.column_names
+        columns += statistics.columns
+    if plan.signals and not plan.language:
+        # Without a language every text is held to be in the one that the profile is for.
+        names.append("english_stop_words")
+        columns.append(measured["stop_word_count"])
+    if plan.language:
+        from assets.filters.language import identify
+
+        found = identify(documents["text"])
+        names += found.column_names
+        columns += found.columns
+        if plan.signals:
+            names.append("english_stop_words")
+            columns.append(_english_stop_words(measured["stop_word_count"], found))
+        if plan.expected:
+            other = pc.not_equal(found["language"], plan.expected)
+            names.append("other_language_score")
+            columns.append(pc.if_else(other, found["language_score"].cast(pa.float64()), 0.0))
+    return pa.Table.from_arrays(columns, names)
+
+
+def _english_stop_words(count: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray:
+    """Stop words of texts in English or in no language; null for others, which no rule then fails."""
+    english = pc.and_(
+        pc.equal(found["language"], "en"), pc.greater_equal(found["language_score"], ENGLISH_SCORE)
+    )
+    return pc.if_else(pc.or_(english, pc.equal(found["language"], "und")), count, None)
+
+
+def known_signals(plan: Plan) -> frozenset[str]:
+    """The signals that a plan's steps give."""
+    names: set[str] = set()
+    if plan.signals:
+        from assets.filters.signals import SIGNALS
+
+        names |= {"english_stop_words", *(signal.name for signal in SIGNALS)}
+    if plan.parity:
+        from assets.filters import parity
+
+        names |= {signal.name for signal in parity.SIGNALS}
+    if plan.language and plan.expected:
+        names.add("other_language_score")
+    if plan.duplicates:
+        names |= {"exact_duplicate", "near_duplicate"}
+    if plan.against:
+        names.add("contamination_overlap")
+    return frozenset(names)
+
+
+def _over_all(examined: Iterable[Batch], plan: Plan, spool: Path) -> Iterator[Batch]:
+    """The same batches, with what only all documents together show."""
+    parts: list[pa.Table] = []
+    with pa.OSFile(str(spool), "wb") as file:
+        writer = None
+        for documents, evidence in examined:
+            writer = writer or pa.ipc.new_file(file, documents.schema)
+            writer.write_table(documents.combine_chunks())
+            parts.append(evidence)
+        if writer is None:
+            return
+        writer.close()
+    # Mapped, not loaded: texts take pages of the file, which the system can do without again.
+    with pa.memory_map(str(spool)) as file:
+        documents = pa.ipc.open_file(file).read_all()
+        evidence = pa.concat_tables(parts)
+        del parts
+        if plan.duplicates:
+            evidence = _with(evidence, _duplicates(documents, evidence))
+        if plan.against:
+            evidence = _with(evidence, _contamination(documents, plan.against))
+        yield documents.slice(0, 0), evidence.slice(0, 0)
+        start = 0
+        for batch in documents.to_batches():
+            yield pa.Table.from_batches([batch]), evidence.slice(start, batch.num_rows)
+            start += batch.num_rows
+
+
+def _with(evidence: pa.Table, more: pa.Table) -> pa.Table:
+    return pa.Table.from_arrays(
+        [*evidence.columns, *more.columns], [*evidence.column_names, *more.column_names]
+    )
+
+
+def _duplicates(documents: pa.Table, evidence: pa.Table) -> pa.Table:
+    """Whether each document is a copy, exact or near, of a better one, and of which."""
+    from assets.documents import content_hash
+    from assets.filters.duplicates import NOASSERTION, find_duplicates
+
+    rows = documents.num_rows
+    hashes = [content_hash(text.as_py()) for text in documents["text"]]
+    candidates = {
+        "doc_id": documents["id"],
+        "source": pa.repeat("", rows),
+        "text": documents["text"],
+        "content_hash": pa.array(hashes, pa.string()),
+        "license": pa.repeat(NOASSERTION, rows),
+    }
+    if "characters" in evidence.column_names:
+        candidates["characters"] = evidence["characters"]
+    found = find_duplicates(pa.table(candidates))
+    found = found.filter(pc.invert(found["is_keeper"]))
+    at = pc.index_in(documents["id"], found["doc_id"].combine_chunks())
+    relation, keeper = found["relation"].take(at), found["keeper_id"].take(at)
+    similarity = found["similarity"].take(at)
+    exact, near = (pc.equal(relation, kind).fill_null(False).cast(pa.int8()) for kind in ("exact", "near"))
+    names = ["keeper", "exact_duplicate", "near_duplicate", "similarity"]
+    return pa.Table.from_arrays([keeper, exact, near, similarity], names)
+
+
+def _contamination(documents: pa.Table, against: tuple[Path, ...]) -> pa.Table:
+    """The benchmark item that each document holds most of."""
+    from assets.filters.contamination import find_contamination, load_benchmark
+
+    searched = documents.rename_columns(["doc_id", "text"]).append_column(
+        "source", pa.repeat("", documents.num_rows)
+    )
+    found = find_contamination(searched, [load_benchmark(path) for path in against])
+    found = found.sort_by([("doc_id", "ascending"), ("overlap", "descending")])
+    ids = np.asarray(found["doc_id"])
+    first = np.append(True, ids[1:] != ids[:-1])[: len(ids)]
+    found = found.filter(pa.array(first))
+    at = pc.index_in(documents["id"], found["doc_id"].combine_chunks())
+    overlap = found["overlap"].take(at).fill_null(0.0)
+    return pa.Table.from_arrays(
+        [overlap, found["benchmark"].take(at), found["item_id"].take(at)],
+        ["contamination_overlap", "benchmark", "benchmark_item"],
+    )

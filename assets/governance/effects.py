@@ -1,0 +1,113 @@
+"""What the rules did: the table `filtered.rule_effects` by rule, and the effects that were accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from assets.governance.policy import Rule
+from assets.intervals import Interval, wilson
+from assets.lake import Lake
+
+EFFECTS = "filtered.rule_effects"
+
+# The effects of the policy behind the release that serves: what guards compare later ones with.
+ACCEPTED = "governance.accepted_effects"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One rule of one profile over all its sources and languages.
+
+    `failed` of `documents` break it. Where its action is `drop` it removes them: `alone` those that no other
+    rule removes, `first` those for which it is the reason, `also` those that another rule removes too.
+    """
+
+    profile: str
+    rule: str
+    fails_if: str
+    action: str
+    documents: int
+    failed: int
+    alone: int
+    first: int
+    also: int
+
+    @property
+    def share(self) -> Interval:
+        """The share of documents that break the rule."""
+        return wilson(self.failed, self.documents)
+
+
+def by_rule(lake: Lake) -> tuple[Effect, ...]:
+    """Every rule's effect on the lake's documents, by profile in the order of priority."""
+    rows = lake.query(
+        "SELECT effects.profile, effects.rule, "
+        "format('{} {} {:g}', rules.signal, effects.comparison, effects.threshold) AS fails_if, "
+        "effects.action, "
+        "sum(documents)::BIGINT AS documents, sum(failed)::BIGINT AS failed, "
+        'sum(removed_alone)::BIGINT AS alone, sum(removed_first)::BIGINT AS "first", '
+        "sum(removed_also)::BIGINT AS also "
+        f"FROM {EFFECTS} AS effects JOIN policy.rules AS rules "
+        "ON rules.rule = effects.rule AND rules.profile IN ('all', effects.profile) "
+        "GROUP BY effects.profile, effects.rule, rules.signal, effects.comparison, effects.threshold, "
+        "effects.action, effects.priority ORDER BY effects.profile, effects.priority, effects.rule"
+    ).to_pylist()
+    return tuple(Effect(**row) for row in rows)
+
+
+def rows(effects: Iterable[Effect]) -> list[dict[str, object]]:
+    """Effects as the rows of a table for people."""
+    return [
+        {
+            "profile": effect.profile,
+            "rule": effect.rule,
+            "fails if": effect.fails_if,
+            "action": effect.action,
+            "break it": effect.share.percent(),
+            "alone": effect.alone if effect.action == "drop" else "",
+            "first": effect.first if effect.action == "drop" else "",
+            "also by others": effect.also if effect.action == "drop" else "",
+        }
+        for effect in effects
+    ]
+
+
+def without_effects(rules: Iterable[Rule]) -> list[dict[str, object]]:
+    """Rules as the rows of a table for people, before anything is decided by them."""
+    return [
+        {"profile": each.profile, "rule": each.name, "fails if": each.fails_if, "action": each.action}
+        for each in rules
+    ]
+
+
+def prepare(lake: Lake, run_id: str) -> None:
+    """The table of accepted effects, there and empty until a release is accepted."""
+    if not lake.exists(ACCEPTED):
+        lake.replace(ACCEPTED, _of_release(lake.query(f"FROM {EFFECTS} LIMIT 0"), ""), run_id=run_id)
+
+
+def accept(lake: Lake, release_id: str, snapshot: int, run_id: str) -> bool:
+    """Keeps the effects of the policy that a release was selected by, as the lake had them then.
+
+    Args:
+        snapshot: The lake's snapshot that the release's manifest names.
+
+    Returns:
+        False where that snapshot is gone, or older than the table of effects: then nothing is accepted.
+    """
+    try:
+        effects = lake.query(f"FROM {EFFECTS} AT (VERSION => {int(snapshot)})")
+    except duckdb.Error:
+        if not lake.exists(EFFECTS):
+            return False
+        effects = lake.query(f"FROM {EFFECTS} LIMIT 0")
+    lake.replace(ACCEPTED, _of_release(effects, release_id), run_id=run_id)
+    return effects.num_rows > 0
+
+
+def _of_release(effects: pa.Table, release_id: str) -> pa.Table:
+    return effects.drop(["run_id"]).append_column("release_id", pa.repeat(release_id, effects.num_rows))
