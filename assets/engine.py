@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import errno
 import io
-import multiprocessing
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -149,9 +147,9 @@ def map_batches(
     What is read ahead is bounded, so memory doesn't grow with the number of batches.
 
     Args:
-        function: Can be pickled; on a cluster its module is installed on every node.
+        function: Holds no lock for long; on a cluster it can be pickled, its module installed on every node.
         runner: `native` for this machine, `ray` for the cluster that RAY_ADDRESS names, or one of its own.
-        workers: How many batches are worked on at once; one on this machine needs no other process.
+        workers: How many batches are worked on at once, while the caller reads and writes.
 
     Raises:
         ValueError: There is no such runner.
@@ -162,17 +160,16 @@ def map_batches(
         raise ValueError(f"no engine {runner!r}; there are {', '.join(RUNNERS)}")
     if workers == 1:
         return ((batch, function(batch)) for batch in batches)
-    return _map_in_processes(function, batches, workers)
+    return _map_in_threads(function, batches, workers)
 
 
-def _map_in_processes(
+def _map_in_threads(
     function: Callable[[pa.Table], pa.Table], batches: Iterable[pa.Table], workers: int
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    # Processes: fastText holds the interpreter's lock while it predicts. A fork has what is loaded and
-    # compiled already; elsewhere than on Linux system libraries don't survive one.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    # Threads: what is mapped is compiled code, which doesn't hold the interpreter's lock, and a batch that
+    # stays in the process needn't be copied. Reading and writing go on in the caller's own.
     waiting: deque[tuple[pa.Table, Future[pa.Table]]] = deque()
-    with ProcessPoolExecutor(workers, context) as pool:
+    with ThreadPoolExecutor(workers, "batches") as pool:
         try:
             for batch in batches:
                 waiting.append((batch, pool.submit(function, batch)))

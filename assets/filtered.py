@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import plots, settings
-from assets.governance.policy import load_rules
 from assets.lake import Lake
+from assets.rules import load_rules
 from assets.stage import (
     BY_SOURCE,
     CURATION,
@@ -73,7 +73,7 @@ def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> 
     from assets.filters.measured import Measurement
 
     source = context.partition_key
-    measurement = Measurement(lake, source)
+    measurement = Measurement(lake, source, settings.engine(), settings.workers())
     tables = {"filtered.signals": measurement, "filtered.parity_signals": _parity_signals(lake, source)}
     write = lake.replace_all(tables, run_id=context.run_id, source=source)["filtered.signals"]
     table = lake.query("FROM filtered.signals WHERE source = ?", [source])

@@ -52,6 +52,23 @@ def benchmark_files() -> tuple[Path, ...]:
     return tuple(files)
 
 
+def engine() -> str:
+    """What measuring runs on: `native`, or `ray` for a cluster. `WINNOW_ENGINE` sets it."""
+    return os.environ.get("WINNOW_ENGINE") or "native"
+
+
+def workers() -> int:
+    """How many batches of documents one source measures at once: one, or what `WINNOW_WORKERS` says.
+
+    Raises:
+        ValueError: That is no number above 0.
+    """
+    said = os.environ.get("WINNOW_WORKERS") or "1"
+    if not (said.isdecimal() and int(said)):
+        raise ValueError(f"WINNOW_WORKERS: {said!r} is no number above 0")
+    return int(said)
+
+
 def lake_root() -> Path:
     """The lake's folder."""
     return home() / "lake"

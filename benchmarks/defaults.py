@@ -23,8 +23,9 @@ import pyarrow.compute as pc
 from assets import settings
 from assets.filters.language import identify
 from assets.filters.signals import measure
-from assets.governance.policy import judge, load_rules
+from assets.governance.policy import judge
 from assets.intervals import wilson
+from assets.rules import load_rules
 from assets.sources.ingest import ingest
 from assets.sources.registry import load_sources
 

@@ -28,6 +28,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from peers.environment import peer_python
+
 PROJECT = Path(__file__).resolve().parent.parent
 CORPORA = PROJECT.parent / "shared" / "data" / "corpora"
 PIPELINES = PROJECT / "benchmarks" / "peers" / "datatrove_pipelines.py"
@@ -132,18 +134,6 @@ def write_corpus(path: Path, megabytes: float) -> float:
                 if size >= megabytes * MB:
                     break
     return size / MB
-
-
-def peer_python() -> str:
-    """The interpreter of datatrove's own environment, made on first use."""
-    folder = PROJECT / "var" / "peers" / "datatrove-0.10.0"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        needed = "datatrove[io,processing,multilingual]==0.10.0"
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", needed], check=True)
-        (folder / "ready").touch()
-    return str(python)
 
 
 @dataclass(frozen=True)

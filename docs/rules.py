@@ -13,9 +13,12 @@ from itertools import groupby
 from pathlib import Path
 
 from assets import settings
+from assets.filters import parity
+from assets.filters.parity import ParitySignal
 from assets.filters.signals import SIGNALS, Signal
-from assets.governance.policy import FACTS, Rule, load_rules
+from assets.governance.policy import FACTS
 from assets.intervals import wilson
+from assets.rules import Rule, load_rules
 
 PAGE = settings.PROJECT / "docs" / "rules.md"
 MEASURED = settings.PROJECT / "docs" / "measured" / "false_drops.json"
@@ -80,7 +83,7 @@ def _page(rules: Sequence[Rule], measured: Measured) -> Iterator[str]:
             most = sorted(by_rule, key=lambda row: (-row["dropped"], row["rule"]))[:3]
             shown = ", ".join(f"`{row['rule']}` {row['dropped']:,}" for row in most)
             yield f"| {profile} | {dataset} | {_share(total)} | {shown} |"
-    signals = {signal.name: signal for signal in SIGNALS}
+    signals = {signal.name: signal for signal in (*SIGNALS, *parity.SIGNALS)}
     for stage, heading in STAGES.items():
         of_stage = [each for each in rules if each.stage == stage]
         yield ""
@@ -90,7 +93,9 @@ def _page(rules: Sequence[Rule], measured: Measured) -> Iterator[str]:
             yield from _card([each for each in of_stage if each.name == name], signals, measured)
 
 
-def _card(rules: Sequence[Rule], signals: Mapping[str, Signal], measured: Measured) -> Iterator[str]:
+def _card(
+    rules: Sequence[Rule], signals: Mapping[str, Signal | ParitySignal], measured: Measured
+) -> Iterator[str]:
     yield f"### {rules[0].name}"
     yield ""
     for name in dict.fromkeys(each.signal for each in rules):
@@ -111,7 +116,7 @@ def _card(rules: Sequence[Rule], signals: Mapping[str, Signal], measured: Measur
         yield f"Known false drops: {_false_drops(rules, measured)}."
 
 
-def _definition(name: str, signals: Mapping[str, Signal]) -> str:
+def _definition(name: str, signals: Mapping[str, Signal | ParitySignal]) -> str:
     signal = signals.get(name)
     if signal is None:
         return f"`{name}`: {FACTS[name]}"

@@ -337,7 +337,7 @@ def _standalone(
     rules: Path | None = None,
 ) -> None:
     from assets.filters.plan import Plan
-    from assets.filters.rules import load_rules
+    from assets.rules import RULES, load_rules, of_profile
     from assets.sources.inputs import Reading, find_inputs
     from assets.sources.rows import SourceError
     from orchestration import standalone
@@ -346,7 +346,7 @@ def _standalone(
         # Profile parity is judged by datatrove's own statistics instead.
         parity = profile == "parity"
         steps = {"signals": not parity, "parity": parity, **steps}
-        plan = Plan(load_rules(rules or standalone.RULES, profile), **steps)
+        plan = Plan(of_profile(load_rules(rules or RULES), profile), **steps)
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
     except (SourceError, ValueError, OSError) as error:
         # The name that inputs have inside says nothing to who named them.

@@ -10,9 +10,9 @@ from rich.markup import escape
 
 from assets import settings
 from assets.governance import effects
-from assets.governance.policy import PolicyError, load_rules
 from assets.governance.what_if import WhatIf, what_if
 from assets.lake import Lake
+from assets.rules import PolicyError, load_rules
 from orchestration.summary import new_table
 
 if TYPE_CHECKING:

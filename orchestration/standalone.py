@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from assets import engine, settings
+from assets import engine
 from assets.filters import plan as plans
 from assets.filters.plan import Plan
-from assets.filters.rules import KEEP, Rule, held
 from assets.intervals import wilson
+from assets.rules import KEEP, Rule, held
 from assets.sources.inputs import TEXT, Reading
 
-RULES = settings.PROJECT / "dbt_project" / "seeds" / "rules.csv"
 SHOWN = 20
 
 # Columns of few different values; a dictionary of any other would be as long as the column.
@@ -89,16 +88,16 @@ def report(console: Console, outcome: Outcome) -> None:
     """Prints what happened: each rule with how many of the documents that came to it it dropped."""
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     rules = [rule for rule in outcome.rules if rule.action == "drop"]
-    limits = [f"{rule.rule}: {rule.signal} {rule.comparison} {rule.threshold:g}" for rule in rules]
+    limits = [f"{rule.name}: {rule.fails_if}" for rule in rules]
     width = max(map(len, limits), default=0)
     left = outcome.documents
     for rule, limit in zip(rules, limits, strict=True):
-        count = outcome.dropped[rule.rule]
+        count = outcome.dropped[rule.name]
         say(f"{limit:{width}} {count:>9,}  {wilson(count, left).percent()}")
         left -= count
     say(f"Kept {left:,} of {outcome.documents:,} documents: {wilson(left, outcome.documents).percent()}")
     if outcome.not_held:
-        names = ", ".join(sorted({rule.rule for rule in outcome.not_held}))
+        names = ", ".join(sorted({rule.name for rule in outcome.not_held}))
         say(f"Not held, their signal was not asked for or is not known here: {names}")
     for name in outcome.without:
         say(f"{name}: no documents in it")

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets.governance.policy import PolicyError
 from assets.governance.what_if import what_if
 from assets.lake import Lake
+from assets.rules import PolicyError
 from assets.stage import markdown_table
 from orchestration.policy import notes, sections
 

@@ -21,10 +21,9 @@ from projects import LETTERS, Project, prose
 from rich.console import Console
 from typer.testing import CliRunner
 
-from assets.filters.rules import Rule, judge, load_rules
 from assets.filters.signals import SIGNALS
+from assets.rules import RULES, Rule, judge, load_rules
 from orchestration import cli
-from orchestration.standalone import RULES
 
 JUNK = "buy now " * 40
 
@@ -255,7 +254,7 @@ def test_files_without_a_document(tmp_path: Path) -> None:
         (("other.jsonl", "--text-column", "prose"), "no column 'prose' for the text; it has id, words"),
         (("other.jsonl", "--id-column", "nr"), "no column 'nr' for the id; it has id, words"),
         (("other.jsonl", "--reader", "docx"), "no reader 'docx'; there are jsonl, parquet"),
-        (("other.jsonl", "--profile", "webb"), "rules.csv has no profile 'webb'; there are code, "),
+        (("other.jsonl", "--profile", "webb"), "there is no profile 'webb'; there are code, "),
     ],
 )
 def test_what_is_asked_wrongly(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -319,10 +318,10 @@ values = st.floats(0, 2, width=16)
 def test_rules_mean_what_they_mean_in_sql(
     documents: list[tuple[float, float]], limits: list[tuple[str, str, float, str]]
 ) -> None:
-    rules = [Rule(n, f"rule_{n}", *limit) for n, limit in enumerate(limits)]
+    rules = [Rule(n, f"rule_{n}", 1, "filtered", "web", *limit) for n, limit in enumerate(limits)]
     evidence = pa.table({"a": [a for a, _ in documents], "b": [b for _, b in documents]})
     clauses = [
-        f"WHEN {rule.signal} {rule.comparison} {rule.threshold!r}::DOUBLE THEN '{rule.rule}'"
+        f"WHEN {rule.signal} {rule.comparison} {rule.threshold!r}::DOUBLE THEN '{rule.name}'"
         for rule in rules
         if rule.action == "drop"
     ]
@@ -337,8 +336,8 @@ def test_a_line_that_is_no_rule_is_named(tmp_path: Path) -> None:
     lines = RULES.read_text(encoding="utf-8").splitlines()
     broken = tmp_path / "rules.csv"
     broken.write_text("\n".join([lines[0], lines[1].replace(",>,", ",=,")]))
-    with pytest.raises(ValueError, match=r"rules.csv, line 2: comparison '='; expected one of < <= > >="):
-        load_rules(broken, "web")
+    with pytest.raises(ValueError, match=r"rules.csv, line 2: comparison '=' is none of <, <=, >, >="):
+        load_rules(broken)
 
 
 @pytest.mark.slow

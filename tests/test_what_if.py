@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from assets.governance import effects
-from assets.governance.policy import PolicyError, Rule, as_table, breaks, judged
+from assets.governance.policy import as_table, breaks, judged
 from assets.governance.what_if import parse_changes, what_if
 from assets.lake import Lake
+from assets.rules import PolicyError, Rule
 
 
 def rule(priority: int, name: str, signal: str, comparison: str, threshold: float, **more: str) -> Rule:

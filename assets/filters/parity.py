@@ -10,16 +10,12 @@ the editor leaves. A text that the editor gives up on is measured as it was.
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import operator
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -47,14 +43,13 @@ from assets.filters.parity_kernels import (
     encode,
     flags,
 )
+from assets.rules import Rule
 
 VERSION = 1
 """Raised when a definition changes."""
 
 BATCH = 1 << 20
 """Bytes of text measured at a time: what is known of their words lies in memory all at once."""
-
-COMPARISONS = MappingProxyType({"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge})
 
 
 @dataclass(frozen=True)
@@ -75,16 +70,6 @@ class ParitySignal:
     def dtype(self) -> pa.DataType:
         """int64 for a count, float64 for a ratio."""
         return pa.int64() if self.per is None else pa.float64()
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A text fails where its signal compares so with the threshold; flags fail nothing."""
-
-    name: str
-    signal: str
-    comparison: str
-    threshold: float
 
 
 @dataclass(frozen=True)
@@ -348,18 +333,6 @@ def judge(
     return {name: pa.concat_tables([schema.empty_table(), *tables]) for name, tables in judged.items()}
 
 
-def load_rules(path: Path) -> tuple[Rule, ...]:
-    """The rules of profile `parity` that a policy (rules.csv) has, in the order in which they are held."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["profile"] == "parity" and row["action"] == "drop"]
-    rows.sort(key=lambda row: int(row["priority"]))
-    known = {signal.name for signal in SIGNALS}
-    for row in rows:
-        if row["signal"] not in known or row["comparison"] not in COMPARISONS:
-            raise ValueError(f"{path}: rule {row['rule']}: no such signal or comparison")
-    return tuple(Rule(row["rule"], row["signal"], row["comparison"], float(row["threshold"])) for row in rows)
-
-
 class _Batch:
     """Texts being measured; what several filters need of them is worked out once."""
 
@@ -439,7 +412,7 @@ def _judge(batch: _Batch, configuration: Configuration, rules: Sequence[Rule]) -
     for place, rule in reversed(list(enumerate(rules))):
         if rule.signal in signals.column_names:
             values = signals[rule.signal].to_numpy()
-            first[COMPARISONS[rule.comparison](values, rule.threshold)] = place
+            first[rule.fails(values)] = place
     reasons = np.array([*(rule.name for rule in rules), None], object)[first]
     kept = first == len(rules)
     texts = batch.edited_texts(configuration.terminal) if C4 in configuration.filters else batch.texts

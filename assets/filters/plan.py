@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.filters.rules import Rule, held, judge
+from assets.rules import Rule, held, judge
 
 Batch = tuple[pa.Table, pa.Table]
 """Documents (id, text) and what is known of them, row by row."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from assets.governance.policy import Rule
 from assets.intervals import Interval, wilson
 from assets.lake import Lake
+from assets.rules import Rule
 
 EFFECTS = "filtered.rule_effects"
 

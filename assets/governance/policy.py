@@ -6,11 +6,8 @@ is tried or tested here is judged exactly as the lake judges.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +15,13 @@ import duckdb
 import pyarrow as pa
 
 from assets import settings
+from assets.rules import Rule
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateModule
 
 DBT_PROJECT = settings.PROJECT / "dbt_project"
-RULES = DBT_PROJECT / "seeds" / "rules.csv"
 MACROS = DBT_PROJECT / "macros" / "policy.sql"
-
-STAGES = ("filtered", "scored")
-COMPARISONS = ("<", "<=", ">", ">=")
-ACTIONS = ("drop", "flag")
 
 # What rules may ask for besides the measured signals: facts of a document that other assets establish.
 FACTS: Mapping[str, str] = MappingProxyType(
@@ -36,6 +29,9 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "opted_out": "1 where the owner of the document withdrew consent.",
         "exact_duplicate": "1 where a document of the same content hash is kept in its place.",
         "near_duplicate": "1 where a near duplicate by MinHash is kept in its place.",
+        "boilerplate_line_ratio": "Share of its lines that stand in many documents.",
+        "boilerplate_char_ratio": "Share of its characters in lines that stand in many documents.",
+        "boilerplate_para_char_ratio": "Share of its characters in paragraphs that stand in many documents.",
         "contamination_overlap": "The largest share of a benchmark item's word n-grams that the text holds.",
         "other_language_score": (
             "The confidence of the language model where it finds another language than the source declares; "
@@ -52,73 +48,6 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "quality": "The probability by the quality classifier that this is reference text.",
     }
 )
-
-
-class PolicyError(ValueError):
-    """A rule that can't be read, or a change of one that isn't there; it says what would have been right."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One line of `rules.csv`: a document fails where its signal stands so to the threshold."""
-
-    priority: int
-    name: str
-    version: int
-    stage: str
-    profile: str
-    signal: str
-    comparison: str
-    threshold: float
-    action: str
-    paper: str
-    rationale: str
-
-    @property
-    def fails_if(self) -> str:
-        """The condition as people read it, such as `words < 50`."""
-        return f"{self.signal} {self.comparison} {self.threshold:g}"
-
-    def applies_to(self, profile: str) -> bool:
-        """Whether documents of a profile are held against it."""
-        return self.profile in ("all", profile)
-
-
-def load_rules(path: Path = RULES) -> tuple[Rule, ...]:
-    """The policy as it stands in the dbt project, in the order of priority.
-
-    Raises:
-        PolicyError: Naming file and line: a number that isn't one, a word that means nothing here.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        rules = []
-        for row in reader:
-            try:
-                rules.append(rule(row))
-            except (KeyError, TypeError, ValueError) as error:
-                raise PolicyError(f"{path.name}, line {reader.line_num}: {error}") from error
-    return tuple(sorted(rules, key=lambda each: (each.priority, each.name, each.profile)))
-
-
-def rule(row: Mapping[str, Any]) -> Rule:
-    """A rule from a row of the seed, be it of the file or of the lake's table."""
-    for column, known in (("stage", STAGES), ("comparison", COMPARISONS), ("action", ACTIONS)):
-        if row[column] not in known:
-            raise ValueError(f"{column} {row[column]!r} is none of {', '.join(known)}")
-    return Rule(
-        priority=int(row["priority"]),
-        name=row["rule"],
-        version=int(row["version"]),
-        stage=row["stage"],
-        profile=row["profile"],
-        signal=row["signal"],
-        comparison=row["comparison"],
-        threshold=float(row["threshold"]),
-        action=row["action"],
-        paper=row["paper"] or "",
-        rationale=row["rationale"] or "",
-    )
 
 
 def as_table(rules: Iterable[Rule], **columns: str) -> pa.Table:

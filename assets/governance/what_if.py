@@ -14,9 +14,10 @@ from types import MappingProxyType
 
 import duckdb
 
-from assets.governance.policy import ACTIONS, PolicyError, Rule, as_table, breaks, judged, rule
+from assets.governance.policy import as_table, breaks, judged
 from assets.intervals import Interval, wilson
 from assets.lake import Lake
+from assets.rules import ACTIONS, PolicyError, Rule, rule
 
 EXAMPLES = 5
 
