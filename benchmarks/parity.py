@@ -3,7 +3,8 @@
 Up to --most documents of each file of ../shared/data/corpora, drawn by a seed, go through the five filters of
 datatrove, one by one and in FineWeb's order, and through ours. Verdicts, first reasons and the texts that are
 kept must be the same; each difference is listed in `docs/measured/parity.json`, which docs/benchmarks.md tells.
-datatrove runs in its own environment, in the same run.
+datatrove runs in its own environment, in the same run. With --vectors it only says anew what datatrove makes
+of the texts of peers/hard_texts.py, for tests/test_parity.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from peers.environment import VERSION, peer_python
+from peers.hard_texts import texts as hard_texts
 
 from assets import settings
 from assets.filters import parity
@@ -30,6 +32,7 @@ from assets.rules import load_rules, of_profile
 
 CORPORA = settings.PROJECT.parent / "shared" / "data" / "corpora"
 VERDICTS = Path(__file__).parent / "peers" / "datatrove_verdicts.py"
+VECTORS = settings.PROJECT / "tests" / "parity_vectors.jsonl"
 MEASURED = settings.PROJECT / "docs" / "measured" / "parity.json"
 
 # What datatrove raises on a text of no characters is a verdict of ours.
@@ -67,13 +70,29 @@ def same(ours: dict, said: dict, text: str) -> bool:
     return reason != "keep" or ours["text"] == said.get("text", text)
 
 
+def write_vectors() -> None:
+    """Texts and what datatrove says of them, a line a text."""
+    texts = hard_texts()
+    said, _ = theirs(list(texts.items()))
+    rows = [
+        {"id": each.pop("id"), "text": text, **each} for each, text in zip(said, texts.values(), strict=True)
+    ]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    VECTORS.write_text(lines, encoding="utf-8")
+    print(f"{VECTORS.relative_to(settings.PROJECT)}: {len(texts)} texts")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--most", type=int, default=1500)
     parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--vectors", action="store_true")
     arguments = parser.parse_args()
+    if arguments.vectors:
+        write_vectors()
+        return
 
     texts = list(documents(arguments.most))
     said, their_seconds = theirs(texts)

@@ -13,7 +13,6 @@ a place are given to spaCy as one.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -118,13 +117,12 @@ class Rules(NamedTuple):
 
 
 class EnglishWords:
-    """spaCy's blank English tokenizer behind a memory of chunks; threads may share one."""
+    """spaCy's blank English tokenizer behind a memory of chunks; of one thread at a time."""
 
     def __init__(self) -> None:
         from spacy.lang.en import English
 
         self._spacy = English()
-        self._lock = threading.Lock()
         # Special cases made of white space never meet a chunk.
         self._specials = [text for text in self._spacy.tokenizer.rules if text.split() == [text]]
         self._rules = _rules(self._spacy.tokenizer, self._specials)
@@ -137,19 +135,18 @@ class EnglishWords:
             points: The code points of all texts.
             bounds: Where each text starts in `points`, and where the last one ends; shape (texts + 1,).
         """
-        with self._lock:
-            if self._memory.known > FULL:
-                self._forget()
-            self._make_room(len(points) // 2 + 1)
-            cut, missing = _cut(points, bounds, self._rules, self._memory)
-            if not len(missing):
-                return cut
-            try:
-                self._learn(points, missing)
-            except BaseException:
-                self._forget()
-                raise
-            return _fill(cut, self._memory)
+        if self._memory.known > FULL:
+            self._forget()
+        self._make_room(len(points) // 2 + 1)
+        cut, missing = _cut(points, bounds, self._rules, self._memory)
+        if not len(missing):
+            return cut
+        try:
+            self._learn(points, missing)
+        except BaseException:
+            self._forget()
+            raise
+        return _fill(cut, self._memory)
 
     def _forget(self) -> None:
         """Begin anew with the special cases."""
@@ -198,10 +195,14 @@ class EnglishWords:
             )
 
 
-@functools.cache
+_of_thread = threading.local()
+
+
 def english_words() -> EnglishWords:
-    """The tokenizer of this process; making it loads spaCy (two seconds)."""
-    return EnglishWords()
+    """The tokenizer of this thread; making the first of a process loads spaCy (two seconds)."""
+    if not hasattr(_of_thread, "words"):
+        _of_thread.words = EnglishWords()
+    return _of_thread.words
 
 
 def rules_digest(tokenizer: Tokenizer) -> str:
