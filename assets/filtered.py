@@ -41,6 +41,9 @@ TEXT_CODE = ("filters/buffers.py", "filters/characters.py", "filters/kernels.py"
 COMPARING_CODE = ("filters/folding.py", str(settings.policies_file()), *TEXT_CODE)
 
 
+EDITING_CODE = ("filters/edits.py", "filters/parity_kernels.py", str(settings.policies_file()), *TEXT_CODE)
+
+
 def _documents(lake: Lake, source: str) -> pa.Table:
     return lake.query("FROM raw.documents WHERE source = ?", [source])
 
@@ -146,12 +149,16 @@ def _distributions(measured: pa.Table, profile: str) -> str:
             deps=[DOCUMENTS],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
-            code_version=code_version("privacy"),
-            description="Each document's text and turns with personal data replaced by typed placeholders.",
+            code_version=code_version("privacy", *EDITING_CODE),
+            description=(
+                "Each document's text and turns with personal data replaced by typed placeholders, and without "
+                "the lines that the editor of its profile removes, where there is one."
+            ),
         ),
     ],
 )
 def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult]:
+    from assets.filters.edits import edit_documents, editor_of
     from assets.privacy.findings import find_pii
     from assets.privacy.keys import load_key
     from assets.privacy.redaction import redact, residual
@@ -163,8 +170,15 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     redacted = redact(documents, findings)
     # A text without findings is as it was: only a changed text can say something new.
     left = residual(redacted.filter(pc.field("n_findings") > 0), key)
+    editor = editor_of(SOURCES[source].profile, settings.policies_file())
+    redacted, edits = edit_documents(redacted, editor)
     writes = lake.replace_all(
-        {"filtered.pii_findings": findings, "filtered.pii_residual": left, "filtered.redacted": redacted},
+        {
+            "filtered.pii_findings": findings,
+            "filtered.pii_residual": left,
+            "filtered.edits": edits,
+            "filtered.redacted": redacted,
+        },
         run_id=context.run_id,
         source=source,
     )
@@ -174,7 +188,14 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
         [source],
     )
     yield result(lake, writes["filtered.pii_findings"], entities=markdown_table(entities.to_pylist()))
-    yield result(lake, writes["filtered.redacted"])
+    by_rule = lake.query(
+        "SELECT rule, count(*) AS edits, count(DISTINCT doc_id) AS documents, sum(characters)::BIGINT AS characters "
+        "FROM filtered.edits WHERE source = ? GROUP BY rule ORDER BY edits DESC, rule",
+        [source],
+    )
+    yield result(
+        lake, writes["filtered.redacted"], editor=editor or "none", edits=markdown_table(by_rule.to_pylist())
+    )
 
 
 @dg.asset(

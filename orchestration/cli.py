@@ -333,9 +333,10 @@ def _standalone(
     reading: dict[str, str | None],
     steps: dict[str, Any],
     writing: dict[str, Any],
-    profile: str = "web",
+    profile: str | None = None,
     rules: Path | None = None,
 ) -> None:
+    from assets.filters.edits import editor_of
     from assets.filters.plan import Plan
     from assets.rules import RULES, load_rules, of_profile
     from assets.sources.inputs import Reading, find_inputs
@@ -346,7 +347,10 @@ def _standalone(
         # Profile parity is judged by datatrove's own statistics instead.
         parity = profile == "parity"
         steps = {"signals": not parity, "parity": parity, **steps}
-        plan = Plan(of_profile(load_rules(rules or RULES), profile), **steps)
+        if profile:
+            steps["editor"] = editor_of(profile, settings.policies_file())
+        # What looks for copies or leaks alone holds the rules that every profile has.
+        plan = Plan(of_profile(load_rules(rules or RULES), profile or "web"), **steps)
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
     except (SourceError, ValueError, OSError) as error:
         # The name that inputs have inside says nothing to who named them.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.filters import signals
-from assets.filters.edits import C4_LINE_RULES, EDITED_PROFILES, RECORD, REFINEDWEB_LINE_RULES, edit
+from assets.filters.edits import C4_LINE_RULES, RECORD, REFINEDWEB_LINE_RULES, edit
 from assets.filters.kernels import PARTED, Count, LineRule, pass_of
 from assets.filters.language import identify
 from assets.filters.phrases import phrases
@@ -24,7 +24,6 @@ from assets.filters.signals import (
     measure,
     schema,
 )
-from assets.sources.registry import PROFILES
 from tests.reference_signals import edited, reference
 
 visible = (
@@ -247,10 +246,6 @@ def test_edits_take_lines_and_say_why() -> None:
     )
     assert records.type == RECORD and records.to_pylist()[1] == []
     assert edit(pa.array([page]), ())[0].to_pylist() == [page]
-
-
-def test_only_known_profiles_ask_for_an_edit() -> None:
-    assert set(EDITED_PROFILES) <= set(PROFILES)
 
 
 def test_slices_chunks_and_string_types_measure_alike() -> None:

@@ -1,12 +1,14 @@
 """What an editor takes out of a text, line by line: the C4 and RefinedWeb line rules, and a record of each edit.
 
 Signals count what these rules would do (groups `c4` and `refinedweb`) with the same code; this does it. A
-measured document is never edited by itself: a profile has to ask for it.
+document is edited only where its profile asks for an editor, in the section `editors` of policies.yaml; the
+rules judge the text as it came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +20,7 @@ from assets.filters import characters, phrases
 from assets.filters.buffers import from_text_buffers, text_buffers
 from assets.filters.kernels import LineRule
 from assets.filters.kernels import edit as edit_buffers
+from assets.filters.policies import POLICIES, load_section
 
 C4_LINE_RULES = (
     LineRule.CITATION,
@@ -37,8 +40,12 @@ REFINEDWEB_LINE_RULES = (
     LineRule.REFINEDWEB_PHRASE,
 )
 
-# The profiles that ask for an edit, and by which rules; the default profiles judge texts as they are.
-EDITED_PROFILES: Mapping[str, tuple[LineRule, ...]] = MappingProxyType({})
+EDITORS: Mapping[str, tuple[LineRule, ...]] = MappingProxyType(
+    {"c4": C4_LINE_RULES, "fineweb": FINEWEB_LINE_RULES, "refinedweb": REFINEDWEB_LINE_RULES}
+)
+# FineWeb's editor once more, as datatrove has it to the last character; what it removes is counted by the
+# signals of profile parity and not recorded line by line.
+DATATROVE = "datatrove"
 
 RECORD = pa.list_(
     pa.field(
@@ -53,6 +60,61 @@ RECORD = pa.list_(
         nullable=False,
     )
 )
+
+EDITS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("editor", pa.string(), nullable=False),
+        *RECORD.value_type,
+    ]
+)
+"""An edit a row: number of the line from 1, the rule that changed it, and how many characters it took."""
+
+
+def editor_of(profile: str, path: Path = POLICIES) -> str | None:
+    """The editor that a profile asks for; None for most.
+
+    Raises:
+        ValueError: The section `editors` names an editor that there is not.
+    """
+    editors = load_section("editors", path)
+    for name, editor in editors.items():
+        if editor not in (*EDITORS, DATATROVE):
+            known = ", ".join((*EDITORS, DATATROVE))
+            raise ValueError(f"{path.name}, editors: {name} asks for {editor!r}; there are {known}")
+    return editors.get(profile)
+
+
+def edit_by(
+    editor: str, texts: pa.Array | pa.ChunkedArray
+) -> tuple[pa.Array | pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
+    """The texts as an editor leaves them, and a record of each edit; see `edit`."""
+    if editor == DATATROVE:
+        from assets.filters import parity
+
+        return parity.measure(texts)["edited"], pa.array([[]] * len(texts), RECORD)
+    return edit(texts, EDITORS[editor])
+
+
+def edit_documents(documents: pa.Table, editor: str | None) -> tuple[pa.Table, pa.Table]:
+    """Documents (doc_id, source, text, messages) with the lines gone that an editor removes, and each edit as
+    `EDITS`. A document of turns is left as it is: its lines are not a page's.
+    """
+    if editor is None or not documents.num_rows:
+        return documents, EDITS.empty_table()
+    edited, records = edit_by(editor, documents["text"])
+    of_turns = documents["messages"].is_valid()
+    text = pc.if_else(of_turns, documents["text"], edited.cast(pa.string()))
+    at = documents.column_names.index("text")
+    counts = pc.if_else(of_turns, 0, pc.list_value_length(records))
+    row = pa.array(np.repeat(np.arange(documents.num_rows), counts.to_numpy()))
+    made = pc.list_flatten(pc.if_else(of_turns, pa.scalar([], RECORD), records))
+    edits = documents.select(["doc_id", "source"]).take(row)
+    edits = edits.append_column("editor", pa.repeat(editor, len(row)))
+    for field in RECORD.value_type:
+        edits = edits.append_column(field.name, pc.struct_field(made, field.name))
+    return documents.set_column(at, documents.schema.field("text"), text), edits.cast(EDITS)
 
 
 def edit(

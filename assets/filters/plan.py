@@ -39,7 +39,8 @@ class Plan:
         language: Identify the language.
         expected: The language that documents are to be in; without one none is wrong.
         duplicates: Look for exact and near duplicates among all documents; texts then wait on disk.
-        parity: Measure what datatrove measures, and hand on the texts as its C4 editor leaves them.
+        parity: Measure what datatrove measures.
+        editor: Hand on the texts as this editor leaves them, beside a record of each edit.
         against: Files of benchmark items to look for; texts then wait on disk.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     expected: str | None = None
     duplicates: bool = True
     parity: bool = False
+    editor: str | None = None
     against: tuple[Path, ...] = ()
 
 
@@ -88,10 +90,18 @@ def examine(documents: pa.Table, plan: Plan) -> pa.Table:
         columns += measured.columns
     if plan.parity:
         from assets.filters import parity
+        from assets.filters.edits import DATATROVE
 
         statistics = parity.measure(documents["text"])
+        if plan.editor != DATATROVE:
+            statistics = statistics.drop_columns(["edited"])
         names += statistics.column_names
         columns += statistics.columns
+    if plan.editor and "edited" not in names:
+        from assets.filters.edits import edit_by
+
+        names += ["edited", "edits"]
+        columns += edit_by(plan.editor, documents["text"])
     if plan.signals and not plan.language:
         # Without a language every text is held to be in the one that the profile is for.
         names.append("english_stop_words")

@@ -11,6 +11,21 @@ POLICIES = Path(__file__).with_name("policies.yaml")
 P = TypeVar("P")
 
 
+def load_section(section: str, path: Path = POLICIES) -> dict[str, object]:
+    """A section's names and values; empty where it isn't there.
+
+    Raises:
+        ValueError: The file or the section is no table of names and values.
+    """
+    import yaml
+
+    sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = (sections.get(section) if isinstance(sections, dict) else sections) or {}
+    if not isinstance(sections, dict) or not isinstance(values, dict):
+        raise ValueError(f"{path.name}, {section}: not a table of names and values")
+    return values
+
+
 def load_policy(kind: type[P], section: str, path: Path = POLICIES) -> P:
     """The policy, a frozen dataclass of numbers, that a section of the file describes.
 
@@ -19,12 +34,7 @@ def load_policy(kind: type[P], section: str, path: Path = POLICIES) -> P:
     Raises:
         ValueError: The section names something that the policy doesn't have, or a value that can't be.
     """
-    import yaml
-
-    sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    values = (sections.get(section) if isinstance(sections, dict) else sections) or {}
-    if not isinstance(sections, dict) or not isinstance(values, dict):
-        raise ValueError(f"{path.name}, {section}: not a table of names and values")
+    values = load_section(section, path)
     known = {field.name: type(field.default) for field in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
