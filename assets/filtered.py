@@ -1,14 +1,19 @@
 """filtered: measure every document once; what to do about it is decided in SQL (see dbt.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import plots, settings
+from assets.examined import examination
 from assets.lake import Lake
 from assets.rules import load_rules
+from assets.spool import Spool
 from assets.stage import (
     BY_SOURCE,
     CURATION,
@@ -29,7 +34,8 @@ PARITY_SIGNALS = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
     ]
 )
-ROWS_AT_ONCE = 4096
+# A plot of more documents looks the same.
+DRAWN = 100_000
 
 DOCUMENTS = dg.AssetKey(["raw", "documents"])
 
@@ -42,10 +48,6 @@ COMPARING_CODE = ("filters/folding.py", str(settings.policies_file()), *TEXT_COD
 
 
 EDITING_CODE = ("filters/edits.py", "filters/parity_kernels.py", str(settings.policies_file()), *TEXT_CODE)
-
-
-def _documents(lake: Lake, source: str) -> pa.Table:
-    return lake.query("FROM raw.documents WHERE source = ?", [source])
 
 
 @dg.asset(
@@ -79,8 +81,11 @@ def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> 
     measurement = Measurement(lake, source, settings.engine(), settings.workers())
     tables = {"filtered.signals": measurement, "filtered.parity_signals": _parity_signals(lake, source)}
     write = lake.replace_all(tables, run_id=context.run_id, source=source)["filtered.signals"]
-    table = lake.query("FROM filtered.signals WHERE source = ?", [source])
-    languages = table["language"].value_counts().to_pylist()
+    languages = lake.query(
+        "SELECT language, count(*) AS documents FROM filtered.signals WHERE source = ? "
+        "GROUP BY language ORDER BY documents DESC, language LIMIT 10",
+        [source],
+    )
     return result(
         lake,
         write,
@@ -88,8 +93,8 @@ def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> 
         texts_measured=markdown_table(
             [{"group": g, "texts": n} for g, n in sorted(measurement.texts.items())]
         ),
-        distributions=dg.MetadataValue.md(_distributions(table, SOURCES[source].profile)),
-        languages=markdown_table(sorted(languages, key=lambda row: -row["counts"])[:10]),
+        distributions=dg.MetadataValue.md(_distributions(lake, source)),
+        languages=markdown_table(languages.to_pylist()),
     )
 
 
@@ -100,8 +105,7 @@ def _parity_signals(lake: Lake, source: str) -> Iterator[pa.Table]:
     yield PARITY_SIGNALS.empty_table()
     if SOURCES[source].profile != "parity":
         return
-    for batch in _documents(lake, source).to_batches(max_chunksize=ROWS_AT_ONCE):
-        documents = pa.Table.from_batches([batch])
+    for documents in lake.stream("SELECT doc_id, source, text FROM raw.documents WHERE source = ?", [source]):
         measured = parity.measure(documents["text"])
         for signal in parity.SIGNALS:
             value = measured[signal.name].cast(pa.float64())
@@ -109,21 +113,28 @@ def _parity_signals(lake: Lake, source: str) -> Iterator[pa.Table]:
             yield pa.table([documents["doc_id"], documents["source"], name, value], schema=PARITY_SIGNALS)
 
 
-def _distributions(measured: pa.Table, profile: str) -> str:
+def _distributions(lake: Lake, source: str) -> str:
     """Each signal that a rule of the profile asks for, with the rule's threshold as it stands today."""
-    limits: dict[str, list[tuple[str, float]]] = {}
+    from assets.filters.measured import SIGNAL_COLUMNS
+
+    profile = SOURCES[source].profile
+    limits: dict[str, list[tuple[str, float]]] = {each.name: [] for each in SIGNAL_COLUMNS}
     for rule in load_rules():
-        if rule.applies_to(profile) and rule.signal in measured.column_names:
-            limits.setdefault(rule.signal, []).append((rule.comparison, rule.threshold))
+        if rule.applies_to(profile) and rule.signal in limits:
+            limits[rule.signal].append((rule.comparison, rule.threshold))
+    asked = [signal for signal, found in limits.items() if found]
+    if not asked:
+        return "*no rule of the profile asks for a signal*"
+    measured = lake.query(
+        f"SELECT {', '.join(asked)} FROM (FROM filtered.signals WHERE source = ?) "
+        f"USING SAMPLE reservoir({DRAWN} ROWS) REPEATABLE (1)",
+        [source],
+    )
     panels = [
         plots.Panel(
-            signal,
-            measured[signal].to_pylist(),
-            limits[signal],
-            log=pa.types.is_integer(measured.schema.field(signal).type) and signal in ("words", "characters"),
+            signal, measured[signal].to_pylist(), limits[signal], log=signal in ("words", "characters")
         )
-        for signal in measured.column_names
-        if signal in limits
+        for signal in asked
     ]
     return plots.histograms(panels, f"Signals, and where the rules of {profile} draw the line")
 
@@ -158,36 +169,50 @@ def _distributions(measured: pa.Table, profile: str) -> str:
     ],
 )
 def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult]:
-    from assets.filters.edits import edit_documents, editor_of
-    from assets.privacy.findings import find_pii
+    from assets.filters.edits import EDITS, edit_documents, editor_of
+    from assets.privacy.findings import FINDING, find_pii
     from assets.privacy.keys import load_key
-    from assets.privacy.redaction import redact, residual
+    from assets.privacy.redaction import REDACTED, redact, residual
 
     source = context.partition_key
-    documents = _documents(lake, source)
     key = load_key(settings.pii_key_file())
-    findings = find_pii(documents, key)
-    redacted = redact(documents, findings)
-    # A text without findings is as it was: only a changed text can say something new.
-    left = residual(redacted.filter(pc.field("n_findings") > 0), key)
     editor = editor_of(SOURCES[source].profile, settings.policies_file())
-    redacted, edits = edit_documents(redacted, editor)
-    writes = lake.replace_all(
-        {
-            "filtered.pii_findings": findings,
-            "filtered.pii_residual": left,
-            "filtered.edits": edits,
-            "filtered.redacted": redacted,
-        },
-        run_id=context.run_id,
-        source=source,
-    )
+    version = f"{code_version('privacy', *EDITING_CODE)}-{key.id}-{editor}"
+    schemas = {
+        "filtered.pii_findings": FINDING,
+        "filtered.pii_residual": FINDING,
+        "filtered.edits": EDITS,
+        "filtered.redacted": REDACTED,
+    }
+    with (
+        examination(lake, "filtered.pii_examined", source, version) as seen,
+        TemporaryDirectory(prefix="winnow-") as folder,
+    ):
+        made = {table: Spool(Path(folder) / table, schema) for table, schema in schemas.items()}
+        for documents in seen.to_examine():
+            findings = find_pii(documents, key)
+            redacted = redact(documents, findings)
+            # A text without findings is as it was: only a changed text can say something new.
+            left = residual(redacted.filter(pc.field("n_findings") > 0), key)
+            redacted, edits = edit_documents(redacted, editor)
+            for table, rows in zip(schemas, (findings, left, edits, redacted), strict=True):
+                made[table].write(rows)
+        tables: dict[str, Iterable[pa.Table]] = {
+            table: chain(seen.taken_over(table, schema), made[table]) for table, schema in schemas.items()
+        }
+        tables["filtered.pii_examined"] = seen.record(version)
+        writes = lake.replace_all(tables, run_id=context.run_id, source=source)
     entities = lake.query(
         "SELECT entity, count(*) AS findings, count(DISTINCT doc_id) AS documents "
         "FROM filtered.pii_findings WHERE source = ? GROUP BY entity ORDER BY findings DESC, entity",
         [source],
     )
-    yield result(lake, writes["filtered.pii_findings"], entities=markdown_table(entities.to_pylist()))
+    yield result(
+        lake,
+        writes["filtered.pii_findings"],
+        taken_over=seen.documents - seen.fresh,
+        entities=markdown_table(entities.to_pylist()),
+    )
     by_rule = lake.query(
         "SELECT rule, count(*) AS edits, count(DISTINCT doc_id) AS documents, sum(characters)::BIGINT AS characters "
         "FROM filtered.edits WHERE source = ? GROUP BY rule ORDER BY edits DESC, rule",
@@ -198,6 +223,12 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     )
 
 
+def contamination_code() -> tuple[str, ...]:
+    """What the findings depend on besides the text: the code, its numbers and the benchmarks themselves."""
+    files = map(str, settings.benchmark_files())
+    return ("filters/contamination.py", "filters/benchmarks", *files, *COMPARING_CODE)
+
+
 @dg.asset(
     key=["filtered", "contamination"],
     deps=[DOCUMENTS],
@@ -205,16 +236,12 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     partitions_def=BY_SOURCE,
     owners=[EVALUATION],
     kinds={"numba", "duckdb"},
-    code_version=code_version(
-        "filters/contamination.py",
-        "filters/benchmarks",
-        *map(str, settings.benchmark_files()),
-        *COMPARING_CODE,
-    ),
+    code_version=code_version(*contamination_code()),
 )
 def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """Benchmark items found in documents, copied or lightly edited: what would flatter an evaluation."""
     from assets.filters.contamination import (
+        SCHEMA,
         ContaminationPolicy,
         find_contamination,
         load_benchmark,
@@ -226,17 +253,24 @@ def contamination(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     source = context.partition_key
     benchmarks = [load_benchmark(path) for path in (*packaged_benchmarks(), *settings.benchmark_files())]
     policy = load_policy(ContaminationPolicy, "contamination", settings.policies_file())
-    documents = _documents(lake, source)
-    found = find_contamination(documents, benchmarks, policy)
-    by_benchmark = report(found, source, len(documents), benchmarks, policy)
-    writes = lake.replace_all(
-        {"filtered.contamination_report": by_benchmark, "filtered.contamination": found},
-        run_id=context.run_id,
-        source=source,
-    )
+    version = code_version(*contamination_code())
+    with examination(lake, "filtered.contamination_examined", source, version) as seen:
+        new = find_contamination(seen.to_examine(), benchmarks, policy)
+        found = pa.concat_tables([*seen.taken_over("filtered.contamination", SCHEMA), new])
+        by_benchmark = report(found, source, seen.documents, benchmarks, policy)
+        writes = lake.replace_all(
+            {
+                "filtered.contamination_report": by_benchmark,
+                "filtered.contamination": found,
+                "filtered.contamination_examined": seen.record(version),
+            },
+            run_id=context.run_id,
+            source=source,
+        )
     return result(
         lake,
         writes["filtered.contamination"],
+        taken_over=seen.documents - seen.fresh,
         report=markdown_table(by_benchmark.drop(["source"]).to_pylist()),
         hits=markdown_table(found.drop(["source"]).slice(0, 50).to_pylist()),
     )

@@ -134,6 +134,12 @@ class Lake:
         with self.connect() as connection:
             return connection.execute(sql, parameters).to_arrow_table()
 
+    def stream(self, sql: str, parameters: Sequence[object] = (), rows: int = 4096) -> Iterator[pa.Table]:
+        """The result of a SELECT, so many rows at a time: for tables that hold texts."""
+        with self.connect() as connection:
+            for batch in connection.execute(sql, parameters).to_arrow_reader(rows):
+                yield pa.Table.from_batches([batch])
+
     def exists(self, table: str) -> bool:
         """Whether a table, given as `schema.name`, is in the lake."""
         schema, name = table.split(".")

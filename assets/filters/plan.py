@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.rules import Rule, held, judge
+from assets.spool import Spool
 
 Batch = tuple[pa.Table, pa.Table]
 """Documents (id, text) and what is known of them, row by row."""
@@ -152,30 +153,26 @@ def known_signals(plan: Plan) -> frozenset[str]:
 
 def _over_all(examined: Iterable[Batch], plan: Plan, spool: Path) -> Iterator[Batch]:
     """The same batches, with what only all documents together show."""
+    waiting: Spool | None = None
     parts: list[pa.Table] = []
-    with pa.OSFile(str(spool), "wb") as file:
-        writer = None
-        for documents, evidence in examined:
-            writer = writer or pa.ipc.new_file(file, documents.schema)
-            writer.write_table(documents.combine_chunks())
-            parts.append(evidence)
-        if writer is None:
-            return
-        writer.close()
-    # Mapped, not loaded: texts take pages of the file, which the system can do without again.
-    with pa.memory_map(str(spool)) as file:
-        documents = pa.ipc.open_file(file).read_all()
-        evidence = pa.concat_tables(parts)
-        del parts
-        if plan.duplicates:
-            evidence = _with(evidence, _duplicates(documents, evidence))
-        if plan.against:
-            evidence = _with(evidence, _contamination(documents, plan.against))
-        yield documents.slice(0, 0), evidence.slice(0, 0)
-        start = 0
-        for batch in documents.to_batches():
-            yield pa.Table.from_batches([batch]), evidence.slice(start, batch.num_rows)
-            start += batch.num_rows
+    for documents, evidence in examined:
+        waiting = waiting or Spool(spool, documents.schema)
+        waiting.write(documents)
+        parts.append(evidence)
+    if waiting is None:
+        return
+    documents = waiting.read()
+    evidence = pa.concat_tables(parts)
+    del parts
+    if plan.duplicates:
+        evidence = _with(evidence, _duplicates(documents, evidence))
+    if plan.against:
+        evidence = _with(evidence, _contamination(documents, plan.against))
+    yield documents.slice(0, 0), evidence.slice(0, 0)
+    start = 0
+    for batch in waiting:
+        yield batch, evidence.slice(start, batch.num_rows)
+        start += batch.num_rows
 
 
 def _with(evidence: pa.Table, more: pa.Table) -> pa.Table:
