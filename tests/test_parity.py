@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assets.filters import parity
+from assets.filters.english_words import english_words
 from assets.filters.parity import CONFIGURATIONS, PIPELINE
 from assets.rules import judge, load_rules, of_profile
 
@@ -90,3 +93,20 @@ def test_a_text_is_measured_alike_wherever_it_stands() -> None:
 def test_no_texts_and_null_ones() -> None:
     assert parity.measure(pa.array([], pa.string())).num_rows == 0
     assert parity.measure(pa.array([None, "a"])).num_rows == 2
+
+
+LINES = st.lists(
+    st.text("abcd .,:)(!?[1]\"'’-{ loremipsumjavascript\t\r\x0b\u2028é다🙂", max_size=40), max_size=10
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(LINES, st.sampled_from(["\n", "\r\n", "\n\n", " \n"])), min_size=1, max_size=4))
+def test_words_carried_over_are_the_words_cut_anew(pages: list[tuple[list[str], str]]) -> None:
+    texts = pa.array([between.join(lines) for lines, between in pages], pa.large_string())
+    (batch,) = parity._batches(texts)
+    for terminal in (True, False):
+        edited, carried = batch.edited(terminal)
+        anew = english_words()(edited.points, edited.bounds)
+        for one, other in zip(carried, anew, strict=True):
+            assert one.tolist() == other.tolist()

@@ -22,6 +22,7 @@ from assets.evals import report, verdict
 from assets.filters import signals
 from assets.filters.signals import SIGNALS, Signal
 from assets.lake import Lake
+from assets.rules import load_rules
 from assets.scorers import scores
 from assets.scorers.scores import SCORERS, Scorer
 from assets.sources.readers import READERS
@@ -95,6 +96,17 @@ def test_every_reader_and_field_is_explained() -> None:
     assert sorted(name for name in names if f"`{name}`" not in explained) == []
 
 
+def test_every_rule_of_datatrove_is_told_with_its_counterpart() -> None:
+    told = (PROJECT / "docs" / "standalone.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `\w+Filter\(.*?\)` \| (.*?) \|$", told, re.MULTILINE))
+    rules = load_rules()
+    theirs = [each for each in rules if each.profile == "parity"]
+    assert list(rows) == [each.name for each in theirs if each.name != "empty_text"]
+    ours = {each.name for each in rules if each.profile == "web"}
+    named = {row: re.match(r"`(\w+)`", counterpart) for row, counterpart in rows.items()}
+    assert {found[1] for found in named.values() if found} <= ours
+
+
 def _assets() -> set[str]:
     from orchestration.definitions import defs
 
@@ -109,6 +121,8 @@ def _console(text: str, _folder: Path, _patch: pytest.MonkeyPatch) -> None:
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
             continue
+        if words[0] == "ray":
+            continue  # run by test_ray.py
         assert words[0] in ("winnow", ".venv/bin/winnow"), line
         # Parsed to the last argument, and not carried out.
         commands[words[1]].make_context(words[1], words[2:])

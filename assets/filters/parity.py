@@ -35,6 +35,7 @@ from assets.filters.parity_kernels import (
     EditCount,
     Edited,
     LineCount,
+    carry_words,
     count,
     count_lines,
     count_sentences,
@@ -352,10 +353,21 @@ class _Batch:
     def edited(self, terminal: bool) -> tuple[Edited, Words]:
         if terminal not in self._edits:
             edited = edit(self.points, self.bounds, flags(), terminal)
-            words = english_words()(edited.points, edited.bounds)
+            words = self._words_left(edited)
             count_sentences(edited, words, flags())
             self._edits[terminal] = edited, words
         return self._edits[terminal]
+
+    def _words_left(self, edited: Edited) -> Words:
+        """The words of the edited texts: only where a line lost a citation are they cut anew."""
+        changed = edited.counts[:, EditCount.CITATIONS] > 0
+        sizes = np.where(changed, np.diff(edited.bounds), 0)
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        points = edited.points[np.repeat(changed, np.diff(edited.bounds))]
+        cut = english_words()(points, bounds)
+        at = np.repeat(bounds[:-1], np.diff(cut.firsts))
+        cut = Words(cut.starts - at, cut.ends - at, cut.firsts)
+        return carry_words(edited, self.bounds, self.words, cut)
 
     def edited_texts(self, terminal: bool) -> pa.Array:
         edited, _ = self.edited(terminal)

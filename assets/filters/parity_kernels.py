@@ -109,6 +109,7 @@ class Edited(NamedTuple):
         bounds: Where each text starts in `points`, white space at its ends included.
         trimmed: Where each text starts and ends without that; shape (texts, 2).
         lines: Where each kept line starts and ends in `points`.
+        origins: Where each kept line started in the texts before.
         firsts: Those of text t are lines firsts[t] to firsts[t + 1].
         counts: One row of `EditCount` a text; SENTENCES is yet to be counted.
     """
@@ -117,6 +118,7 @@ class Edited(NamedTuple):
     bounds: npt.NDArray[np.int64]
     trimmed: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
+    origins: npt.NDArray[np.int64]
     firsts: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
@@ -496,6 +498,7 @@ def edit(
     out_bounds = np.empty(texts + 1, np.int64)
     trimmed = np.empty((texts, 2), np.int64)
     lines = np.empty((len(points) // 2 + 1, 2), np.int64)
+    origins = np.empty(len(lines), np.int64)
     firsts = np.empty(texts + 1, np.int64)
     counts = np.zeros((texts, EDIT_COUNTS), np.int64)
     size = kept = 0
@@ -540,7 +543,7 @@ def edit(
                 continue
             if kept > first_line:
                 out[size] = NEWLINE
-            lines[kept, 0], lines[kept, 1] = start, end
+            lines[kept, 0], lines[kept, 1], origins[kept] = start, end, first
             kept += 1
             size = end
         if row[EditCount.LOREM_IPSUM] or row[EditCount.CURLY_BRACKET]:
@@ -553,7 +556,49 @@ def edit(
             trimmed[text] = _strip(out, begin, size, flags)
         row[EditCount.KEPT_LINES] = kept - first_line
     out_bounds[texts], firsts[texts] = size, kept
-    return Edited(out[:size], out_bounds, trimmed, lines[:kept], firsts, counts)
+    return Edited(out[:size], out_bounds, trimmed, lines[:kept], origins[:kept], firsts, counts)
+
+
+@njit(nogil=True, cache=True)
+def carry_words(edited: Edited, bounds: npt.NDArray[np.int64], words: Words, cut: Words) -> Words:
+    """The words of edited texts, from those of the texts before; no word reaches beyond its line.
+
+    Args:
+        bounds: Where each text started before.
+        words: The words of the texts before.
+        cut: Of each text that lost a citation its words, counted from where it starts; of the others none.
+    """
+    texts = len(bounds) - 1
+    starts = np.empty(len(words.starts) + len(cut.starts), np.int64)
+    ends = np.empty(len(starts), np.int64)
+    firsts = np.empty(texts + 1, np.int64)
+    size = 0
+    for text in range(texts):
+        firsts[text] = size
+        row, begin = edited.counts[text], edited.bounds[text]
+        word, last = words.firsts[text], words.firsts[text + 1]
+        if row[EditCount.LOREM_IPSUM] or row[EditCount.CURLY_BRACKET]:
+            shift = begin - bounds[text]
+            for i in range(word, last):
+                starts[size], ends[size] = words.starts[i] + shift, words.ends[i] + shift
+                size += 1
+        elif row[EditCount.CITATIONS]:
+            for i in range(cut.firsts[text], cut.firsts[text + 1]):
+                starts[size], ends[size] = cut.starts[i] + begin, cut.ends[i] + begin
+                size += 1
+        else:
+            for line in range(edited.firsts[text], edited.firsts[text + 1]):
+                start, end = edited.lines[line]
+                origin = edited.origins[line]
+                shift = start - origin
+                while word < last and words.starts[word] < origin:
+                    word += 1
+                while word < last and words.starts[word] + shift < end:
+                    starts[size], ends[size] = words.starts[word] + shift, words.ends[word] + shift
+                    size += 1
+                    word += 1
+    firsts[texts] = size
+    return Words(starts[:size], ends[:size], firsts)
 
 
 @njit(nogil=True, cache=True)
