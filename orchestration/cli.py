@@ -283,8 +283,8 @@ def filter_(
     _standalone(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
-        {"language": identify or language is not None, "expected": language, "duplicates": dedup}
-        | {"against": tuple(against)},
+        {"language": identify or language is not None, "expected": language, "duplicates": dedup},
+        against,
         {"out": out, "format": format, "runner": engine, "workers": workers},
         profile,
         rules,
@@ -299,13 +299,16 @@ def dedup(
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     format: Format = "parquet",
+    engine: Engine = "native",
+    workers: Workers = 1,
 ) -> None:
     """Keep one of each group of exact and near copies in any files; each copy names its keeper."""
     _standalone(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
         {"signals": False, "language": False},
-        {"out": out, "format": format},
+        [],
+        {"out": out, "format": format, "runner": engine, "workers": workers},
     )
 
 
@@ -318,13 +321,16 @@ def decontaminate(
     text_column: TextColumn = None,
     id_column: IdColumn = None,
     format: Format = "parquet",
+    engine: Engine = "native",
+    workers: Workers = 1,
 ) -> None:
     """Drop documents that hold benchmark items; each names the item it holds most of."""
     _standalone(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
-        {"signals": False, "language": False, "duplicates": False, "against": tuple(against)},
-        {"out": out, "format": format},
+        {"signals": False, "language": False, "duplicates": False},
+        against,
+        {"out": out, "format": format, "runner": engine, "workers": workers},
     )
 
 
@@ -332,12 +338,16 @@ def _standalone(
     inputs: list[str],
     reading: dict[str, str | None],
     steps: dict[str, Any],
+    against: list[Path],
     writing: dict[str, Any],
     profile: str | None = None,
     rules: Path | None = None,
 ) -> None:
+    from assets.filters.contamination import ContaminationPolicy, index_items, load_benchmark
+    from assets.filters.duplicates import NearDuplicatePolicy
     from assets.filters.edits import editor_of
     from assets.filters.plan import Plan
+    from assets.filters.policies import load_policy
     from assets.rules import RULES, load_rules, of_profile
     from assets.sources.inputs import Reading, find_inputs
     from assets.sources.rows import SourceError
@@ -347,8 +357,13 @@ def _standalone(
         # Profile parity is judged by datatrove's own statistics instead.
         parity = profile == "parity"
         steps = {"signals": not parity, "parity": parity, **steps}
+        policies = settings.policies_file()
+        steps["near"] = load_policy(NearDuplicatePolicy, "near_duplicates", policies)
+        if against:
+            looked_for = load_policy(ContaminationPolicy, "contamination", policies)
+            steps["against"] = index_items([load_benchmark(path) for path in against], looked_for)
         if profile:
-            steps["editor"] = editor_of(profile, settings.policies_file())
+            steps["editor"] = editor_of(profile, policies)
         # What looks for copies or leaks alone holds the rules that every profile has.
         plan = Plan(of_profile(load_rules(rules or RULES), profile or "web"), **steps)
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)

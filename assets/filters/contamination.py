@@ -166,17 +166,10 @@ def find_contamination(
     Raises:
         ValueError: Two benchmarks have one name.
     """
-    policy = policy or ContaminationPolicy()
-    benchmarks = tuple(benchmarks)
-    names = [benchmark.name for benchmark in benchmarks]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two benchmarks have one name: {', '.join(sorted(names))}")
-    index = _index(benchmarks, policy)
-    for name, count in _not_searched(index.names, index.item).items():
-        log.warning("%s: %d items of fewer than %d words are not searched", name, count, policy.shortest)
+    index = index_items(benchmarks, policy)
     tables = [documents] if isinstance(documents, pa.Table) else documents
     found = [
-        _find(batch, index)
+        find_items(batch, index)
         for table in tables
         for batch in table.select(["doc_id", "source", "text"]).to_batches(max_chunksize=ROWS_AT_ONCE)
     ]
@@ -271,7 +264,7 @@ def _whole(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Index:
+class Index:
     """What is searched for: sequences of words, one an item or, where choices join, two.
 
     Attributes:
@@ -301,7 +294,17 @@ class _Index:
     sieve: npt.NDArray[np.bool_]
 
 
-def _index(benchmarks: tuple[Benchmark, ...], policy: ContaminationPolicy) -> _Index:
+def index_items(benchmarks: Iterable[Benchmark], policy: ContaminationPolicy | None = None) -> Index:
+    """Benchmarks as `find_items` searches them; see `find_contamination`.
+
+    Raises:
+        ValueError: Two benchmarks have one name.
+    """
+    policy = policy or ContaminationPolicy()
+    benchmarks = tuple(benchmarks)
+    names = [benchmark.name for benchmark in benchmarks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two benchmarks have one name: {', '.join(sorted(names))}")
     named = [(benchmark.name, item) for benchmark in benchmarks for item in benchmark.items]
     item, words, bounds = _sequences([item for _, item in named], policy)
     lengths = np.diff(bounds)
@@ -326,7 +329,9 @@ def _index(benchmarks: tuple[Benchmark, ...], policy: ContaminationPolicy) -> _I
     keys, starts = np.unique(key, return_index=True)
     sieve = np.zeros(1 << SIEVE_BITS, bool)
     sieve[keys >> SIEVE_SHIFT] = True
-    return _Index(
+    for name, count in _not_searched([(name, item.item_id) for name, item in named], item).items():
+        log.warning("%s: %d items of fewer than %d words are not searched", name, count, policy.shortest)
+    return Index(
         names=[(name, item.item_id) for name, item in named],
         item=item,
         words=words,
@@ -382,8 +387,10 @@ def _not_searched(names: list[tuple[str, str]], searched: npt.NDArray[np.int64])
     return Counter(name for number, (name, _) in enumerate(names) if number not in found)
 
 
-def _find(batch: pa.RecordBatch, index: _Index) -> pa.Table:
-    words, bounds = word_hashes(fold(batch.column("text")))
+def find_items(batch: pa.RecordBatch | pa.Table, index: Index) -> pa.Table:
+    """The benchmark items that some documents (doc_id, source, text) hold (SCHEMA), document by document."""
+    texts = batch.column("text")
+    words, bounds = word_hashes(fold(texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts))
     document, sequence, matched = _aligned(
         words,
         bounds,

@@ -93,6 +93,25 @@ class Digests:
     sketches: npt.NDArray[np.uint32]
     bounds: npt.NDArray[np.int64]
 
+    def packed(self) -> pa.Table:
+        """The bands and sketches as columns, a row a document."""
+        bands = pa.FixedSizeListArray.from_arrays(pa.array(self.bands.ravel()), self.bands.shape[1])
+        sketches = pa.LargeListArray.from_arrays(pa.array(self.bounds), pa.array(self.sketches))
+        return pa.table({"bands": bands, "sketch": sketches})
+
+    @classmethod
+    def unpacked(cls, facts: pa.Table, packed: pa.Table) -> Digests:
+        """What `packed` made columns of, with the facts beside it; zero copies but for chunks."""
+        bands = packed["bands"].combine_chunks()
+        sketches = packed["sketch"].combine_chunks()
+        lengths = np.asarray(pc.list_value_length(sketches))
+        return cls(
+            facts,
+            np.asarray(bands.flatten()).reshape(len(bands), bands.type.list_size),
+            np.asarray(sketches.flatten()),
+            np.concatenate([[0], np.cumsum(lengths)]),
+        )
+
 
 def find_duplicates(
     documents: pa.Table | Iterable[pa.Table], policy: NearDuplicatePolicy | None = None

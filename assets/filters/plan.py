@@ -6,7 +6,7 @@ It knows neither files nor the lake, so that any documents can go through it, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assets.documents import content_hash
+from assets.filters.contamination import Index
+from assets.filters.duplicates import NearDuplicatePolicy
 from assets.rules import Rule, held, judge
 from assets.spool import Spool
 
@@ -40,9 +43,10 @@ class Plan:
         language: Identify the language.
         expected: The language that documents are to be in; without one none is wrong.
         duplicates: Look for exact and near duplicates among all documents; texts then wait on disk.
+        near: How near a near duplicate is.
         parity: Measure what datatrove measures.
         editor: Hand on the texts as this editor leaves them, beside a record of each edit.
-        against: Files of benchmark items to look for; texts then wait on disk.
+        against: Benchmark items to look for.
     """
 
     rules: tuple[Rule, ...]
@@ -52,7 +56,8 @@ class Plan:
     duplicates: bool = True
     parity: bool = False
     editor: str | None = None
-    against: tuple[Path, ...] = ()
+    near: NearDuplicatePolicy = field(default_factory=NearDuplicatePolicy)
+    against: Index | None = None
 
 
 def decisions(
@@ -65,7 +70,7 @@ def decisions(
         spool: A file for texts while duplicates or benchmark items are looked for over all documents.
     """
     examined = map_batches(partial(examine, plan=plan), batches)
-    if plan.duplicates or plan.against:
+    if plan.duplicates:
         examined = _over_all(examined, plan, spool)
     for documents, evidence in examined:
         decided = judge(evidence, held(plan.rules, evidence.column_names))
@@ -81,7 +86,7 @@ def decisions(
 
 
 def examine(documents: pa.Table, plan: Plan) -> pa.Table:
-    """What the documents of one batch show each by itself: id, signals and language."""
+    """What the documents of one batch show each by itself, and what will tell them from copies."""
     names, columns = ["id"], [documents["id"]]
     if plan.signals:
         from assets.filters.signals import measure
@@ -120,6 +125,14 @@ def examine(documents: pa.Table, plan: Plan) -> pa.Table:
             other = pc.not_equal(found["language"], plan.expected)
             names.append("other_language_score")
             columns.append(pc.if_else(other, found["language_score"].cast(pa.float64()), 0.0))
+    if plan.against:
+        found = _leaks(documents, plan.against)
+        names += found.column_names
+        columns += found.columns
+    if plan.duplicates:
+        digested = _digest(documents, plan.near)
+        names += digested.column_names
+        columns += digested.columns
     return pa.Table.from_arrays(columns, names)
 
 
@@ -164,10 +177,7 @@ def _over_all(examined: Iterable[Batch], plan: Plan, spool: Path) -> Iterator[Ba
     documents = waiting.read()
     evidence = pa.concat_tables(parts)
     del parts
-    if plan.duplicates:
-        evidence = _with(evidence, _duplicates(documents, evidence))
-    if plan.against:
-        evidence = _with(evidence, _contamination(documents, plan.against))
+    evidence = _with(evidence.drop_columns(DIGEST), _copies(evidence, plan))
     yield documents.slice(0, 0), evidence.slice(0, 0)
     start = 0
     for batch in waiting:
@@ -181,25 +191,35 @@ def _with(evidence: pa.Table, more: pa.Table) -> pa.Table:
     )
 
 
-def _duplicates(documents: pa.Table, evidence: pa.Table) -> pa.Table:
-    """Whether each document is a copy, exact or near, of a better one, and of which."""
-    from assets.documents import content_hash
-    from assets.filters.duplicates import NOASSERTION, find_duplicates
+DIGEST = ["content_hash", "length", "bands", "sketch"]
 
-    rows = documents.num_rows
-    hashes = [content_hash(text.as_py()) for text in documents["text"]]
-    candidates = {
-        "doc_id": documents["id"],
+
+def _digest(documents: pa.Table, policy: NearDuplicatePolicy) -> pa.Table:
+    """What tells documents from copies of each other, as columns (DIGEST)."""
+    from assets.filters.duplicates import digest
+
+    digests = digest(documents.select(["text"]), policy)
+    hashes = pa.array([content_hash(text.as_py()) for text in documents["text"]], pa.string())
+    packed = digests.packed()
+    columns = [hashes, digests.facts["characters"], packed["bands"], packed["sketch"]]
+    return pa.Table.from_arrays(columns, DIGEST)
+
+
+def _copies(evidence: pa.Table, plan: Plan) -> pa.Table:
+    """Whether each document is a copy, exact or near, of a better one, and of which."""
+    from assets.filters.duplicates import NOASSERTION, Digests, cluster
+
+    ids, rows = evidence["id"].combine_chunks(), evidence.num_rows
+    facts = {
+        "doc_id": ids,
         "source": pa.repeat("", rows),
-        "text": documents["text"],
-        "content_hash": pa.array(hashes, pa.string()),
+        "content_hash": evidence["content_hash"],
         "license": pa.repeat(NOASSERTION, rows),
+        "characters": evidence["length"],
     }
-    if "characters" in evidence.column_names:
-        candidates["characters"] = evidence["characters"]
-    found = find_duplicates(pa.table(candidates))
+    found = cluster([Digests.unpacked(pa.table(facts), evidence)], plan.near)
     found = found.filter(pc.invert(found["is_keeper"]))
-    at = pc.index_in(documents["id"], found["doc_id"].combine_chunks())
+    at = pc.index_in(ids, found["doc_id"].combine_chunks())
     relation, keeper = found["relation"].take(at), found["keeper_id"].take(at)
     similarity = found["similarity"].take(at)
     exact, near = (pc.equal(relation, kind).fill_null(False).cast(pa.int8()) for kind in ("exact", "near"))
@@ -207,19 +227,20 @@ def _duplicates(documents: pa.Table, evidence: pa.Table) -> pa.Table:
     return pa.Table.from_arrays([keeper, exact, near, similarity], names)
 
 
-def _contamination(documents: pa.Table, against: tuple[Path, ...]) -> pa.Table:
+def _leaks(documents: pa.Table, index: Index) -> pa.Table:
     """The benchmark item that each document holds most of."""
-    from assets.filters.contamination import find_contamination, load_benchmark
+    from assets.filters.contamination import find_items
 
-    searched = documents.rename_columns(["doc_id", "text"]).append_column(
-        "source", pa.repeat("", documents.num_rows)
+    rows = documents.num_rows
+    numbers = pa.array(range(rows)).cast(pa.string())
+    found = find_items(
+        pa.table({"doc_id": numbers, "source": pa.repeat("", rows), "text": documents["text"]}), index
     )
-    found = find_contamination(searched, [load_benchmark(path) for path in against])
-    found = found.sort_by([("doc_id", "ascending"), ("overlap", "descending")])
-    ids = np.asarray(found["doc_id"])
-    first = np.append(True, ids[1:] != ids[:-1])[: len(ids)]
-    found = found.filter(pa.array(first))
-    at = pc.index_in(documents["id"], found["doc_id"].combine_chunks())
+    found = found.append_column("row", found["doc_id"].cast(pa.int64()))
+    found = found.sort_by([("row", "ascending"), ("overlap", "descending"), ("item_id", "ascending")])
+    row = np.asarray(found["row"])
+    found = found.filter(pa.array(np.append(True, row[1:] != row[:-1])[: len(row)]))
+    at = pc.index_in(pa.array(range(rows)), found["row"].combine_chunks())
     overlap = found["overlap"].take(at).fill_null(0.0)
     return pa.Table.from_arrays(
         [overlap, found["benchmark"].take(at), found["item_id"].take(at)],
