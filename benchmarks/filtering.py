@@ -10,8 +10,7 @@ by the kernel's count) a megabyte of text; the median of the pairs, with all of 
 datatrove gets a smaller file (`--peer-megabytes`), as it takes minutes for what Winnow does in seconds.
 Start-up is measured on one short document, and the ratio is given with it and without it in both.
 
-Beside it: the wall time of two workers against one, in turns, and what each step costs in this process, with
-the floor of reading, parsing and writing. All goes to `docs/measured/filtering.json`.
+The figures go to `docs/measured/filtering.json`.
 
 datatrove is installed into `var/peers`, with pip, from the package index.
 """
@@ -29,11 +28,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from peers.environment import peer_python
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -189,78 +186,6 @@ def measure(comparison: Comparison, places: dict[str, Path], model: str, turn: i
     return Pair(peer("part"), peer("none"), ours("all"), ours("none"))
 
 
-def workers(source: Path, out: Path, turns: int) -> list[float]:
-    """How many times faster two workers are than one, by the wall, in each turn."""
-    ratios = []
-    for _ in range(turns):
-        one, two = (
-            run([WINNOW, "filter", str(source), "--profile", "web", "--out", str(out), "--workers", number])
-            for number in ("1", "2")
-        )
-        ratios.append(one.wall / two.wall)
-    return ratios
-
-
-def steps(source: Path, out: Path, megabytes: float) -> dict[str, float]:
-    """MB of text a CPU second, by step, each over all documents once what it loads is loaded."""
-    from contextlib import ExitStack
-    from functools import partial
-
-    from assets.filters import parity, plan
-    from assets.filters.contamination import index_items, load_benchmark, packaged_benchmarks
-    from assets.filters.language import identify
-    from assets.filters.signals import GROUP_VERSIONS, measure
-    from assets.rules import held, judge, load_rules, of_profile
-    from assets.sources.inputs import Reading, find_inputs
-    from orchestration.standalone import FORMATS
-
-    def read() -> list[pa.Table]:
-        return list(Reading(*find_inputs([str(source)])))
-
-    def write(tables: list[pa.Table]) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as files:
-            kept = files.enter_context(FORMATS["parquet"](out / "kept.parquet"))
-            for table in tables:
-                kept(table)
-
-    tables = read()
-    index = index_items([load_benchmark(path) for path in packaged_benchmarks()])
-    everything = plan.Plan(of_profile(load_rules(), "web"))
-    evidence = [plan.examine(table, everything) for table in tables]
-    rules = held(everything.rules, evidence[0].column_names)
-    found: dict[str, float] = {}
-
-    def cost(name: str, step: Callable[[], object]) -> None:
-        step()
-        taken = []
-        for _ in range(3):
-            started = time.process_time()
-            step()
-            taken.append(time.process_time() - started)
-        found[name] = megabytes / statistics.median(taken)
-
-    def each(function: Callable[[pa.Table], object]) -> Callable[[], object]:
-        return lambda: [function(table) for table in tables]
-
-    cost("read and parse JSONL.gz", read)
-    cost("write Parquet", lambda: write(tables))
-    found["floor: read, parse, write"] = 1 / sum(1 / found[name] for name in list(found))
-    for group in GROUP_VERSIONS:
-        cost(f"signals, group {group} alone", each(partial(_measure, measure, [group])))
-    cost("signals, all groups", each(partial(_measure, measure, None)))
-    cost("signals of parity", each(lambda table: parity.measure(table["text"])))
-    cost("language", each(lambda table: identify(table["text"])))
-    cost("signatures and sketches", each(lambda table: plan._digest(table, everything.near)))
-    cost("benchmark items", each(lambda table: plan._leaks(table, index)))
-    cost("judge by the rules", lambda: [judge(known, rules) for known in evidence])
-    return found
-
-
-def _measure(measure: Callable, groups: list[str] | None, table: pa.Table) -> object:
-    return measure(table["text"], groups)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -304,13 +229,6 @@ def main() -> None:
                 "peer_megabytes": part,
                 "pairs": [asdict(pair) for pair in pairs],
             }
-        source = places["all"] / "documents.jsonl.gz"
-        report["two_workers"] = workers(source, places["out"] / "workers", arguments.pairs)
-        said = " ".join(f"{ratio:.2f}" for ratio in report["two_workers"])
-        print(f"two workers: {statistics.median(report['two_workers']):.2f}x of one by the wall ({said})")
-        report["megabytes_per_cpu_second"] = steps(source, places["out"] / "steps", size)
-        for name, rate in report["megabytes_per_cpu_second"].items():
-            print(f"{name:40} {rate:8.1f} MB/s")
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

@@ -17,7 +17,7 @@ from orchestration.definitions import defs
 GRAPH = defs.resolve_asset_graph()
 TAIL_KEYS = TAIL.resolve(GRAPH)
 DUPLICATES, DOCUMENTS = dg.AssetKey(["filtered", "duplicates"]), dg.AssetKey(["raw", "documents"])
-POLICY = {dg.AssetKey(["policy", "rules"]), dg.AssetKey(["policy", "waivers"])}
+POLICY = {dg.AssetKey(["policy", name]) for name in ("rules", "waivers", "effect_limits")}
 FIRST, *OTHERS = sorted(SOURCES)
 
 

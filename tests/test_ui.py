@@ -127,8 +127,8 @@ def test_an_asset_tells_what_it_is_and_whose(ui: Served) -> None:
 
 def test_an_asset_shows_its_plot(ui: Served) -> None:
     page = ui.asset("filtered/signals", "partitions", partition="guides")
-    _row(page, "words").get_by_text("[Show Markdown]").click()
-    plot = page.get_by_role("img", name="Words per document")
+    _row(page, "distributions").get_by_text("[Show Markdown]").click()
+    plot = page.get_by_role("img", name="Signals, and where the rules of web draw the line")
     expect(plot).to_be_visible()
     assert (plot.get_attribute("src") or "").startswith("data:image/png;base64,")
     page.wait_for_function("plot => plot.complete && plot.naturalWidth > 300", arg=plot.element_handle())

@@ -1,0 +1,48 @@
+"""How much faster two workers are than one, by the wall: `python benchmarks/workers.py`.
+
+`winnow filter` of profile `web`, language and near duplicates included, as whole processes in turns: one
+worker, then two, start-up included. The figures go to `docs/measured/workers.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from filtering import PROJECT, WINNOW, machine, run, write_corpus
+
+MEASURED = PROJECT / "docs" / "measured" / "workers.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=float, default=240)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=MEASURED)
+    arguments = parser.parse_args()
+    walls = []
+    with tempfile.TemporaryDirectory(prefix="winnow-workers-") as folder:
+        source, out = Path(folder) / "in" / "documents.jsonl.gz", Path(folder) / "out"
+        size = write_corpus(source, arguments.megabytes)
+        command = [WINNOW, "filter", str(source), "--profile", "web", "--out", str(out), "--workers"]
+        for _ in range(arguments.turns):
+            walls.append([run([*command, workers]).wall for workers in ("1", "2")])
+    ratios = [one / two for one, two in walls]
+    said = " ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"two workers: {statistics.median(ratios):.2f}x of one by the wall ({said}); {size:.0f} MB")
+    report = {
+        "machine": machine(),
+        "megabytes": size,
+        "wall_seconds": walls,
+        "ratio": statistics.median(ratios),
+    }
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
