@@ -154,7 +154,13 @@ def histograms(panels: Sequence[Panel], title: str) -> str:
         return _nothing(title)
     columns = min(3, len(shown))
     lines = math.ceil(len(shown) / columns)
-    figure, grid = _grid(title, lines, columns, 0.5 + 1.25 * lines)
+    height = 0.5 + 1.25 * lines
+    figure, grid = _grid(title, lines, columns, height)
+    # Panels of one kind need no layout found for them, which takes as long as drawing them.
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(
+        left=0.05, right=0.99, bottom=0.22 / height, top=1 - 0.58 / height, hspace=0.6, wspace=0.16
+    )
     for axes, (panel, numbers) in zip(grid, shown, strict=False):
         limits = np.array([limit for _, limit in panel.limits], dtype=float)
         top = max(float(np.quantile(numbers, 0.995)), *limits, float(numbers.min()))

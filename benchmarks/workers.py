@@ -25,13 +25,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path, default=MEASURED)
     arguments = parser.parse_args()
-    walls = []
     with tempfile.TemporaryDirectory(prefix="winnow-workers-") as folder:
         source, out = Path(folder) / "in" / "documents.jsonl.gz", Path(folder) / "out"
         size = write_corpus(source, arguments.megabytes)
         command = [WINNOW, "filter", str(source), "--profile", "web", "--out", str(out), "--workers"]
-        for _ in range(arguments.turns):
-            walls.append([run([*command, workers]).wall for workers in ("1", "2")])
+        walls = [[run([*command, number]).wall for number in ("1", "2")] for _ in range(arguments.turns)]
     ratios = [one / two for one, two in walls]
     said = " ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"two workers: {statistics.median(ratios):.2f}x of one by the wall ({said}); {size:.0f} MB")
