@@ -57,6 +57,8 @@ def verdict(console: Console) -> None:
 def _funnel(console: Console, lake: Lake) -> None:
     names = sorted(SOURCES)
     table = new_table("Funnel: documents by source", "", *names, "all", numbers=(*names, "all"))
+    # A rule's name in two pieces is hard to find; sources may wrap.
+    table.columns[0].no_wrap = True
     read = _counts(lake, "SELECT source, count(*) AS n FROM raw.documents GROUP BY source")
     lost = _counts(lake, "SELECT source, count(*) AS n FROM raw.quarantine GROUP BY source")
     table.add_row("read", *_cells(read, names))

@@ -222,7 +222,7 @@ def test_an_error_names_the_document_and_quotes_nothing(monkeypatch: pytest.Monk
     def fail(*_: object, **__: object) -> None:
         raise ValueError("Did not find word 'jane@example.org'")
 
-    monkeypatch.setattr(findings_module, "_search", fail)
+    monkeypatch.setattr(findings_module, "search", fail)
     with pytest.raises(PiiError, match=rf"s: document {0:032x}: ValueError") as raised:
         find_pii(documents("jane@example.org"), KEY)
     assert "jane" not in str(raised.value)

@@ -105,6 +105,13 @@ def analyzer() -> AnalyzerEngine:
     return AnalyzerEngine(registry=registry, nlp_engine=_tokenizer(), supported_languages=languages)
 
 
+@cache
+def recognizer_of(entity: str, language: str) -> EntityRecognizer:
+    """The recogniser of an entity in one language, as the analyzer has it."""
+    (found,) = analyzer().registry.get_recognizers(language=language, entities=[entity])
+    return found
+
+
 def _build(name: str, language: str) -> EntityRecognizer:
     from presidio_analyzer import predefined_recognizers
 
