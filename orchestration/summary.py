@@ -27,7 +27,14 @@ def _lake() -> Lake:
 
 def new_table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """A table of this console's looks; columns of numbers are set to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return table
@@ -70,7 +77,7 @@ def _funnel(console: Console, lake: Lake) -> None:
     ).to_pylist()
     for step in dict.fromkeys(row["step"] for row in steps):
         removed = {row["source"]: row["removed"] for row in steps if row["step"] == step}
-        table.add_row(f"  − {step}", *_cells(removed, names), style="dim")
+        table.add_row(f"− {step}", *_cells(removed, names), style="dim")
     kept = _counts(lake, "SELECT source, count(*) AS n FROM filtered.documents GROUP BY source")
     table.add_row("kept by the filters", *_cells(kept, names))
     if lake.exists("scored.selection"):
@@ -80,7 +87,7 @@ def _funnel(console: Console, lake: Lake) -> None:
         ).to_pylist()
         for reason in dict.fromkeys(row["reason"] for row in refused):
             removed = {row["source"]: row["n"] for row in refused if row["reason"] == reason}
-            table.add_row(f"  − {reason}", *_cells(removed, names), style="dim")
+            table.add_row(f"− {reason}", *_cells(removed, names), style="dim")
         chosen = _counts(
             lake, "SELECT source, count(*) AS n FROM scored.selection WHERE selected GROUP BY source"
         )
