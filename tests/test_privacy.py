@@ -21,7 +21,15 @@ from assets.documents import MESSAGES, content_hash, render
 from assets.privacy import findings as findings_module
 from assets.privacy.findings import FINDING, MARGIN, WINDOW, PiiError, PiiPolicy, find_pii
 from assets.privacy.keys import VARIABLE, PiiKey, load_key
-from assets.privacy.recognizers import NO_ADDRESS, PHONE_DIGITS, PHONE_REGIONS, RECOGNIZERS, analyzer
+from assets.privacy.phones import phone_filter
+from assets.privacy.recognizers import (
+    ANYTHING,
+    NO_ADDRESS,
+    PHONE_DIGITS,
+    PHONE_REGIONS,
+    RECOGNIZERS,
+    analyzer,
+)
 from assets.privacy.redaction import REDACTED, Span, redact, residual, resolve
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
@@ -203,6 +211,43 @@ def test_stepping_over_runs_changes_no_address(text: str) -> None:
         for p in (pattern.regex, NO_ADDRESS + "|" + pattern.regex)
     )
     assert quick == plain
+
+
+@given(st.lists(st.text(alphabet="aF19:.-@+ X\u0663", max_size=14), max_size=40))
+@settings(max_examples=1_000, deadline=None)
+def test_what_no_recogniser_is_asked_about_matches_none_of_them(texts: list[str]) -> None:
+    column = pa.array(texts, pa.large_string())
+    asked = pc.match_substring_regex(column, ANYTHING)
+    for recognizer in RECOGNIZERS:
+        matched = pc.match_substring_regex(column, recognizer.candidate)
+        assert not pc.any(pc.and_not(matched, asked)).as_py(), recognizer.entity
+
+
+DIGITS = st.text(alphabet="0123456789", min_size=1, max_size=12)
+BETWEEN = st.sampled_from(
+    ["", " ", "-", ".", "/", "(", ") ", " - ", "+", ", ", ":", " x", " ext. ", "\u00a0", "٣"]
+)
+
+
+@given(st.lists(st.tuples(BETWEEN, DIGITS), min_size=1, max_size=8), st.data())
+@settings(max_examples=1_000, deadline=None)
+def test_the_phone_filter_only_errs_by_saying_yes(parts: list[tuple[str, str]], data: st.DataObject) -> None:
+    import phonenumbers
+
+    text = "".join(between + digits for between, digits in parts)
+    if data.draw(st.booleans()):
+        region = data.draw(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
+        form = data.draw(st.sampled_from([0, 1, 2]))
+        number = phonenumbers.format_number(phonenumbers.example_number(region), form)
+        text = data.draw(st.sampled_from([number + text, text + " " + number, number]))
+    for regions in PHONE_REGIONS.values():
+        filtered = phone_filter(regions).masked(text)
+        for region in regions:
+            found, quick = (
+                [(m.start, m.end) for m in phonenumbers.PhoneNumberMatcher(each or "", region, leniency=1)]
+                for each in (text, filtered)
+            )
+            assert quick == found
 
 
 def test_no_valid_phone_number_is_shorter_than_the_prefilter() -> None:

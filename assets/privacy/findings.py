@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assets.privacy.analyzer import analyze
 from assets.privacy.keys import PiiKey
-from assets.privacy.phones import phone_filter
-from assets.privacy.recognizers import ENTITIES, PHONE_REGIONS, RECOGNIZERS, analyzer, recognizer_of
+from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
 
 if TYPE_CHECKING:
     from presidio_analyzer import RecognizerResult
@@ -129,30 +129,11 @@ def search(text: str, language: str, entities: list[str], threshold: float) -> l
     only without them do the rest pass for a phone number. Redacted text must not bring them out.
     """
     found = []
-    while entities := [entity for entity in entities if plausible(text, language, entity, threshold)]:
-        results = analyzer().analyze(text, language, entities=entities, score_threshold=threshold)
-        if not results:
-            break
+    while results := analyze(text, language, entities, threshold):
         found += results
         for result in results:
             text = blot(text, result.start, result.end)
     return found
-
-
-def plausible(text: str, language: str, entity: str, threshold: float) -> bool:
-    """Whether Presidio can find an entity in a text: no only where it can't.
-
-    What a recogniser matches of itself is asked of it alone; only its score may yet rise, where a word of
-    its context stands in the text. Of telephone numbers the cheaper question is asked first.
-    """
-    if entity == "PHONE_NUMBER":
-        return phone_filter(PHONE_REGIONS[language]).possible(text)
-    recognizer = recognizer_of(entity, language)
-    scores = [match.score for match in recognizer.analyze(text, [entity], None)]
-    if max(scores, default=0.0) >= threshold or not scores:
-        return bool(scores)
-    lowered = text.lower()
-    return any(word in lowered for word in recognizer.context or ())
 
 
 def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, str, list[str]]]:
@@ -162,6 +143,9 @@ def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Windo
     windows = _windows(documents.column("text"))
     while batch := list(islice(windows, BATCH)):
         texts = pa.array([window.text for window in batch], pa.large_string())
+        some = pc.match_substring_regex(texts, ANYTHING)
+        batch = [window for window, any_ in zip(batch, some.to_pylist(), strict=True) if any_]
+        texts = texts.filter(some)
         matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
         hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
         for i, window in enumerate(batch):

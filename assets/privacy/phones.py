@@ -16,11 +16,16 @@ GAP = (
     "[-x\u2010-\u2015\u2212\u30fc\uff0d-\uff0f \u00a0\u00ad\u200b\u2060\u3000()"
     "\uff08\uff09\uff3b\uff3d.\\[\\]/~\u2053\u223c\uff5eX]{0,4}"
 )
-LEAD = "(?:[(\\[\uff08\uff3b+\uff0b]" + GAP + "){0,2}"
-RUN = re.compile(f"{LEAD}\\d(?:{GAP}\\d){{4,}}")
+RUN = re.compile(f"\\d(?:{GAP}\\d){{4,}}")
 GROUP = re.compile(r"\d+")
-PLUS = re.compile("[+\uff0b]")
+# What may lead from a number to its extension, in any of libphonenumber's languages.
+EXTENSION = re.compile("[x\uff58#\uff03~\uff5e;]|int|доб", re.IGNORECASE)
+FARTHEST_EXTENSION = 60
+DIGIT, MASK = re.compile(r"\d"), ";"
+# A plus may stand before the first digit with two brackets or marks and gaps between.
+PLUS, BEFORE = re.compile("[+\uff0b]"), 12
 
+MOST_GAP = 4
 # With its country code, the longest number has 17 digits and 3; one block may hold them all.
 LONGEST_BLOCK, MOST_DIGITS = 15, 20
 FEWEST_AFTER_PLUS = 6
@@ -60,16 +65,31 @@ class PhoneFilter:
 
     def possible(self, text: str) -> bool:
         """Whether some digits of a text could be a valid number; no only where none is."""
-        return any(self._possible(run[0]) for run in RUN.finditer(text))
+        return any(self._possible(run) for run in RUN.finditer(text))
 
-    def _possible(self, run: str) -> bool:
-        groups = [(match[0], match.start()) for match in GROUP.finditer(run)]
-        if PLUS.search(run) and sum(len(group) for group, _ in groups) >= FEWEST_AFTER_PLUS:
+    def masked(self, text: str) -> str | None:
+        """The text, as long as it was, with digits in possible numbers only; None where there are none.
+
+        In it libphonenumber finds what it finds in the text: it reads no further than a run of digits and an
+        extension, and the mark that stands for other digits says nothing about the run beside it.
+        """
+        runs = [run for run in RUN.finditer(text) if self._possible(run)]
+        if not runs:
+            return None
+        pieces, at = [], 0
+        for start, end in _reaches(text, [run.span() for run in runs]):
+            pieces += [DIGIT.sub(MASK, text[at:start]), text[start:end]]
+            at = end
+        return "".join([*pieces, DIGIT.sub(MASK, text[at:])])
+
+    def _possible(self, run: re.Match[str]) -> bool:
+        groups = GROUP.findall(run[0])
+        lead = run.string[max(0, run.start() - BEFORE) : run.start()]
+        if PLUS.search(lead) and sum(map(len, groups)) >= FEWEST_AFTER_PLUS:
             return True
-        if any(len(group) > LONGEST_BLOCK for group, _ in groups):
+        if max(map(len, groups)) > LONGEST_BLOCK:
             return True
-        texts = [_ascii(group) for group, _ in groups]
-        return any(self._valid(digits) for digits in _neighbours(texts))
+        return any(self._valid(digits) for digits in _neighbours([_ascii(group) for group in groups]))
 
     def _valid(self, digits: str) -> bool:
         for code, prefix, international, kinds in self._plans:
@@ -88,6 +108,29 @@ class PhoneFilter:
             if any(kinds.fullmatch(reading) for reading in readings):
                 return True
         return False
+
+
+def _reaches(text: str, runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Each run with the digits that can be read together with it: linked by gaps, or as an extension."""
+    start = end = -1
+    wanted = iter([*runs, (len(text) + 1, 0)])
+    run = next(wanted)
+    kept = False
+    for group in GROUP.finditer(text):
+        between = text[end : group.start()]
+        linked = start >= 0 and (
+            len(between) <= MOST_GAP
+            or (len(between) <= FARTHEST_EXTENSION and EXTENSION.search(between) is not None)
+        )
+        if not linked:
+            if kept:
+                yield start, end
+            start, kept = group.start(), False
+        end = group.end()
+        while run[0] < end:
+            kept, run = True, next(wanted)
+    if kept:
+        yield start, end
 
 
 @cache

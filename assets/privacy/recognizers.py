@@ -47,6 +47,9 @@ class Recognizer:
     languages: tuple[str, ...] = LANGUAGES
 
 
+ANYTHING = r"\p{Nd}|@|::|(?:[0-9A-Fa-f]{1,4}[:-]){5}|(?:[0-9A-Fa-f]{4}\.){2}"
+"""What every text matches that any of the recognisers' patterns matches; most texts don't."""
+
 RECOGNIZERS = (
     Recognizer("EMAIL_ADDRESS", "EmailRecognizer", r"@[^\s@]+\."),
     Recognizer(
@@ -71,7 +74,7 @@ RECOGNIZERS = (
         "MacAddressRecognizer",
         r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}",
     ),
-    Recognizer("US_SSN", "UsSsnRecognizer", r"[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}"),
+    Recognizer("US_SSN", "UsSsnRecognizer", r"\b[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}\b"),
     Recognizer("CRYPTO", "CryptoRecognizer", r"(?i:bc1|[13])[0-9A-Za-z\x{17F}\x{212A}]{25}"),
     Recognizer("KR_RRN", "KrRrnRecognizer", r"\p{Nd}{6}-?[1-4]\p{Nd}{6}", ("ko",)),
     Recognizer("KR_FRN", "KrFrnRecognizer", r"\p{Nd}{6}-?[5-8]\p{Nd}{6}", ("ko",)),
