@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -334,6 +334,34 @@ def decontaminate(
     )
 
 
+@app.command()
+def pii(
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option(help="The file of findings, .parquet or .jsonl.")],
+    redact: Annotated[
+        Path | None, typer.Option(help="A folder for the documents without the values.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Of all documents, such as ko; Hangul in a text tells by itself.")
+    ] = None,
+    reader: Reader = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+) -> None:
+    """Find personal data in any files: entity, place and score, never the value; and redact it if asked."""
+    from assets.privacy.findings import PiiError
+    from assets.sources.inputs import Reading, find_inputs
+    from assets.sources.rows import SourceError
+    from orchestration import pii as personal
+
+    columns = {"reader": reader, "text_column": text_column, "id_column": id_column}
+    try:
+        outcome = personal.run(Reading(*find_inputs(inputs, **columns)), out, redact, language)
+    except (SourceError, PiiError, ValueError, OSError) as error:
+        _refuse(error)
+    personal.report(console, outcome)
+
+
 def _standalone(
     inputs: list[str],
     reading: dict[str, str | None],
@@ -368,11 +396,16 @@ def _standalone(
         plan = Plan(of_profile(load_rules(rules or RULES), profile or "web"), **steps)
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
     except (SourceError, ValueError, OSError) as error:
-        # The name that inputs have inside says nothing to who named them.
-        said = str(error).removeprefix("source 'input': ")
-        console.print(f"winnow: {said}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
+        _refuse(error)
     standalone.report(console, outcome)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """Says what was asked wrongly, and ends."""
+    # The name that inputs have inside says nothing to who named them.
+    said = str(error).removeprefix("source 'input': ")
+    console.print(f"winnow: {said}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(2) from None
 
 
 def _user() -> str:

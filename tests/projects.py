@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import dagster as dg
 import yaml
+from rich.console import Console
+from typer.testing import CliRunner
 
 from assets.documents import document_id
 from assets.lake import Lake
@@ -123,6 +127,17 @@ class Project:
         """Replaces a source's file."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
         (self.root / f"{source}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def invoke(*arguments: object, code: int = 0) -> str:
+    """What a command of the console script prints, in this process; it ends with the code expected."""
+    from orchestration import cli
+
+    with patch.object(cli, "console", Console(file=StringIO())) as console:
+        result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    said = console.file.getvalue()
+    assert result.exit_code == code, (said, result.output, result.exception)
+    return said
 
 
 def make_project(root: Path) -> Project:

@@ -6,10 +6,8 @@ import csv
 import gzip
 import json
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 from random import Random
-from unittest.mock import patch
 
 import duckdb
 import pyarrow as pa
@@ -18,23 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from projects import LETTERS, Project, prose
-from rich.console import Console
-from typer.testing import CliRunner
+from projects import invoke as winnow
 
 from assets.filters.signals import SIGNALS
 from assets.rules import RULES, Rule, judge, load_rules
-from orchestration import cli
 
 JUNK = "buy now " * 40
-
-
-def winnow(*arguments: object, code: int = 0) -> str:
-    """What a command prints; it ends with the code expected."""
-    with patch.object(cli, "console", Console(file=StringIO())) as console:
-        result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    said = console.file.getvalue()
-    assert result.exit_code == code, (said, result.output, result.exception)
-    return said
 
 
 def rows(out: Path, name: str) -> list[dict[str, object]]:

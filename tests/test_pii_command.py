@@ -1,0 +1,67 @@
+"""`winnow pii` on any files: what is found and where, never the value, and the documents without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from projects import invoke
+
+from assets.privacy.recognizers import ENTITIES
+
+ADDRESS, NUMBER, RESIDENT = "jane.doe@example.co.uk", "(212) 736-5000", "960121-1234567"
+TEXTS = {
+    "one": f"Write to {ADDRESS} or call {NUMBER}.",
+    "two": "Nothing personal stands here.",
+    "three": f"주민등록번호는 {RESIDENT} 입니다.",
+}
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    path = tmp_path / "letters.jsonl"
+    lines = [json.dumps({"id": id, "text": text}, ensure_ascii=False) for id, text in TEXTS.items()]
+    path.write_text("\n".join([*lines, "no json"]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_findings_say_where_and_redacted_documents_hold_none(
+    letters: Path, tmp_path: Path, format: str
+) -> None:
+    out, folder = tmp_path / f"findings.{format}", tmp_path / "redacted"
+    said = invoke("pii", letters, "--out", out, "--redact", folder)
+    if format == "parquet":
+        found = pq.read_table(out).to_pylist()
+        texts = {row["id"]: row["text"] for row in pq.read_table(folder / "documents.parquet").to_pylist()}
+    else:
+        found = [json.loads(line) for line in out.open(encoding="utf-8")]
+        lines = (folder / "documents.jsonl").open(encoding="utf-8")
+        texts = {row["id"]: row["text"] for row in map(json.loads, lines)}
+    assert [list(row) for row in found] == [["id", "entity", "start", "end", "score", "recognizer"]] * len(
+        found
+    )
+    values = {(row["entity"], TEXTS[row["id"]][row["start"] : row["end"]]) for row in found}
+    assert {("EMAIL_ADDRESS", ADDRESS), ("PHONE_NUMBER", NUMBER), ("KR_RRN", RESIDENT)} <= values
+    assert {entity for entity, _ in values} <= set(ENTITIES)
+    assert texts["one"] == "Write to <EMAIL_ADDRESS> or call <PHONE_NUMBER>."
+    assert texts["two"] == TEXTS["two"]
+    everything = said + out.read_bytes().decode("utf-8", "replace")
+    for value in (ADDRESS, NUMBER, RESIDENT):
+        assert value not in everything
+    assert "letters.jsonl, line 4:" in said
+    assert "Personal data in 2 documents: 66.7 % [20.8, 93.9] n=3" in said
+
+
+def test_files_without_a_finding_give_tables_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("Nothing personal stands here.", encoding="utf-8")
+    said = invoke("pii", tmp_path / "plain.txt", "--out", tmp_path / "findings.parquet")
+    assert pq.read_table(tmp_path / "findings.parquet").num_rows == 0
+    assert "Personal data in 0 documents: 0.0 % [0.0, 79.3] n=1" in said
+
+
+def test_a_name_that_tells_no_format_is_refused(letters: Path, tmp_path: Path) -> None:
+    said = invoke("pii", letters, "--out", tmp_path / "findings.csv", code=2)
+    assert "findings.csv: findings are written as .parquet or .jsonl" in said
