@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import stat
 from collections import Counter
@@ -47,6 +48,9 @@ SAMPLES = {
     "CRYPTO": "Send it to 16Yeky6GMjeNkAiNcBY7ZhrLoMSgg1BoyZ soon.",
     "KR_RRN": "주민등록번호는 960121-1234567 입니다.",
     "KR_FRN": "외국인등록번호는 960121-5234567 입니다.",
+    "KR_BRN": "사업자등록번호 123-45-67891 로 세금계산서를 발행합니다.",
+    "KR_PASSPORT": "제 여권번호는 M123A4567 입니다.",
+    "KR_DRIVER_LICENSE": "운전면허 번호는 11-22-123456-78 입니다.",
 }
 PLAIN = "Nothing personal stands here, in chapter 12 of 1999 pages: see std::vector and Shape::Kind."
 
@@ -135,6 +139,19 @@ def test_korean_numbers_are_sought_in_korean_text_only() -> None:
     assert spans(find_pii(documents("전화 02-312-3456"), KEY)) == [("PHONE_NUMBER", 3, 14)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "주문번호 1234567891 과 200012345678 을 확인하세요.",
+        "모델명 M123A4567 은 단종되었습니다.",
+        "123-45-67890 은 검증 숫자가 맞지 않습니다.",
+        "99-22-123456-78 은 지역 번호가 아닙니다.",
+    ],
+)
+def test_korean_numbers_of_the_right_length_alone_are_nobodys(text: str) -> None:
+    assert not {entity for entity, *_ in by_winnow(text) if entity.startswith("KR_")}
+
+
 def test_policy_chooses_entities_and_threshold() -> None:
     table = documents(SAMPLES["EMAIL_ADDRESS"] + SAMPLES["IP_ADDRESS"])
     assert set(find_pii(table, KEY, PiiPolicy(entities=("IP_ADDRESS",)))["entity"].to_pylist()) == {
@@ -158,7 +175,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", [*SAMPLES.values(), PLAIN, " ".join(SAMPLES.values()).split("주")[0]])
 def test_same_findings_as_presidio(text: str) -> None:
-    language = "ko" if "번호" in text else "en"
+    language = "ko" if re.search("[가-힣]", text) else "en"
     assert by_winnow(text) == by_presidio(text, language)
 
 

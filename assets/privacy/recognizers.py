@@ -78,11 +78,22 @@ RECOGNIZERS = (
     Recognizer("CRYPTO", "CryptoRecognizer", r"(?i:bc1|[13])[0-9A-Za-z\x{17F}\x{212A}]{25}"),
     Recognizer("KR_RRN", "KrRrnRecognizer", r"\p{Nd}{6}-?[1-4]\p{Nd}{6}", ("ko",)),
     Recognizer("KR_FRN", "KrFrnRecognizer", r"\p{Nd}{6}-?[5-8]\p{Nd}{6}", ("ko",)),
+    Recognizer("KR_BRN", "KrBrnRecognizer", r"\p{Nd}{3}-\p{Nd}{2}-\p{Nd}{5}", ("ko",)),
+    Recognizer(
+        "KR_PASSPORT", "KrPassportRecognizer", r"[MmSsRrOoDd]\p{Nd}{3}[A-Za-z\p{Nd}]\p{Nd}{4}", ("ko",)
+    ),
+    Recognizer(
+        "KR_DRIVER_LICENSE",
+        "KrDriverLicenseRecognizer",
+        r"\p{Nd}{2}-\p{Nd}{2}-\p{Nd}{6}-\p{Nd}{2}",
+        ("ko",),
+    ),
 )
 """The recognisers, in order.
 
 Not among them: `UrlRecognizer` (a URL names no person, and it takes a third of all pattern time), and those
-that take any number of a length for a finding (licences, bank accounts, passports).
+that take any number of a length for a finding (licences, bank accounts, passports of other countries). The
+Korean passport counts only where the words before it say what it is.
 """
 
 ENTITIES = tuple(recognizer.entity for recognizer in RECOGNIZERS)
@@ -120,6 +131,8 @@ def _build(name: str, language: str) -> EntityRecognizer:
 
     builders: dict[str, Callable[[str], EntityRecognizer]] = {
         "EmailRecognizer": _email_recognizer,
+        "KrBrnRecognizer": _business_recognizer,
+        "KrDriverLicenseRecognizer": _driver_recognizer,
         "IpRecognizer": _ip_recognizer,
         "PhoneRecognizer": _phone_recognizer,
     }
@@ -159,6 +172,25 @@ def _email_recognizer(language: str) -> EntityRecognizer:
         supported_language=language,
         name="EmailRecognizer",
     )
+
+
+def _business_recognizer(language: str) -> EntityRecognizer:
+    """Presidio's of Korean business numbers, as they are written; of any ten digits one in ten passes the
+    check digit."""
+    from presidio_analyzer.predefined_recognizers import KrBrnRecognizer
+
+    written = [pattern for pattern in KrBrnRecognizer.PATTERNS if "-" in pattern.regex]
+    return KrBrnRecognizer(patterns=written, supported_language=language)
+
+
+def _driver_recognizer(language: str) -> EntityRecognizer:
+    """Presidio's of Korean driving licences, as they are written: it takes any twelve digits that begin with
+    the number of a region, which is one in six, for sure."""
+    from presidio_analyzer import Pattern
+    from presidio_analyzer.predefined_recognizers import KrDriverLicenseRecognizer
+
+    written = Pattern("Driver License", r"(?<!\d)\d{2}-\d{2}-\d{6}-\d{2}(?!\d)", 0.05)
+    return KrDriverLicenseRecognizer(patterns=[written], supported_language=language)
 
 
 def _ip_recognizer(language: str) -> EntityRecognizer:
