@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import stat
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from presidio_analyzer.predefined_recognizers import EmailRecognizer
 
 from assets.documents import MESSAGES, content_hash, render
 from assets.privacy import findings as findings_module
+from assets.privacy.disguises import LOOK_ALIKE, plain
 from assets.privacy.findings import FINDING, MARGIN, WINDOW, PiiError, PiiPolicy, find_pii
 from assets.privacy.keys import VARIABLE, PiiKey, load_key
 from assets.privacy.phones import phone_filter
@@ -130,6 +132,27 @@ def test_context_raises_a_score() -> None:
     threshold = PiiPolicy(entities=("US_SSN",))
     assert find_pii(documents("part 536904399 of the order"), KEY, threshold).num_rows == 0
     assert find_pii(documents("ssn 536904399 of the order"), KEY, threshold).num_rows == 1
+
+
+WORDS = [
+    *("ip", "address", "ipv6", "IPv6Resolver", "phone", "call", "number", "card", "ssn", "social", "x"),
+    *("the", "of", "to", "move", "std::move", "a:the", "ip:10", "12:30", "|", "-", ",", ".", "\n"),
+    *("10.0.0.1", "2001:db8::1", "078-05-1120", "212-736-5000", "4012888888881881", "00:1A:2B:3C:4D:5E"),
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=40), st.sampled_from([" ", "  ", "\n", ", "]))
+@settings(max_examples=400, deadline=None)
+def test_words_of_context_count_as_with_presidio(words: list[str], between: str) -> None:
+    text = between.join(words)
+    # What a value had hidden comes on top of Presidio's findings.
+    assert by_presidio(text) <= by_winnow(text)
+
+
+def test_a_far_word_of_context_does_not_count() -> None:
+    for fillers in range(0, 400, 7):
+        text = "ip " + "the | of " * fillers + " river stone light 10.0.0.1"
+        assert by_presidio(text) <= by_winnow(text)
 
 
 def test_korean_numbers_are_sought_in_korean_text_only() -> None:
@@ -291,6 +314,61 @@ def test_an_error_names_the_document_and_quotes_nothing(monkeypatch: pytest.Monk
     assert raised.value.__suppress_context__
 
 
+# disguises
+
+
+DISGUISED = {
+    "zero-width characters": ("jane\u200b.doe@exam\u200dple.co.uk", "EMAIL_ADDRESS"),
+    "a word joiner in each gap": ("4\u20600\u20601\u20602888888881881", "CREDIT_CARD"),
+    "full-width forms": ("ｊａｎｅ．ｄｏｅ＠ｅｘａｍｐｌｅ．ｃｏ．ｕｋ", "EMAIL_ADDRESS"),
+    "Cyrillic look-alikes": ("j\u0430ne.d\u043ee@ex\u0430mple.co.uk", "EMAIL_ADDRESS"),
+    "mathematical digits": ("(𝟐𝟏𝟐) 𝟕𝟑𝟔-𝟓𝟎𝟎𝟎", "PHONE_NUMBER"),
+    "keycaps": ("2\ufe0f\u20e31\ufe0f\u20e32\ufe0f\u20e3 736 5000", "PHONE_NUMBER"),
+    "directional marks": ("\u202b192.0.\u200e2.17\u202c", "IP_ADDRESS"),
+}
+
+
+@pytest.mark.parametrize("name", DISGUISED)
+def test_a_disguised_value_is_found_where_it_stands_and_redacted(name: str) -> None:
+    value, entity = DISGUISED[name]
+    text = f"Please write it down now: {value} and thank you."
+    table = documents(text)
+    found = find_pii(table, KEY)
+    row = next(row for row in found.to_pylist() if row["entity"] == entity)
+    start, end = text.index(value), text.index(value) + len(value)
+    assert start <= row["start"] < row["end"] <= end
+    redacted = redact(table, found)
+    assert residual(redacted, KEY).num_rows == 0
+    assert f"<{entity}>" in redacted["text"][0].as_py()
+
+
+def test_a_disguised_value_has_the_hash_of_the_plain_one() -> None:
+    hidden, shown = (
+        find_pii(documents(text), KEY)["value_hmac"].to_pylist()
+        for text in ("jane.doe@exam\u200bple.co.uk", "jane.doe@example.co.uk")
+    )
+    assert set(shown) <= set(hidden)
+
+
+def test_text_of_another_script_is_not_taken_for_a_disguise() -> None:
+    for text in ("Пишите нам по адресу, указанному ниже.", "Γράψτε μας στη διεύθυνση.", "Café ﬁn № 5 ²"):
+        assert plain(text) is None
+
+
+@given(st.text(alphabet=st.sampled_from("ab1@.- \u200b\uff41\uff20\u0430é🙂한𝟏\ufe0f"), max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_places_of_an_undisguised_text_are_those_it_was_read_from(text: str) -> None:
+    found = plain(text)
+    if found is None:
+        return
+    characters, places = found
+    assert len(characters) == len(places)
+    assert places == sorted(places) and all(0 <= place < len(text) for place in places)
+    for character, place in zip(characters, places, strict=True):
+        kept = text[place]
+        assert character == kept or kept in LOOK_ALIKE or character in unicodedata.normalize("NFKC", kept)
+
+
 # redaction
 
 
@@ -418,3 +496,13 @@ def test_turns_are_redacted_as_their_rendering_is() -> None:
     assert [turn["role"] for turn in redacted["messages"]] == ["user", "assistant", "user"]
     assert redacted["messages"][0]["content"] == "Write to <EMAIL_ADDRESS>, or to <EMAIL_ADDRESS>"
     assert "555" not in str(redacted["messages"])
+
+
+# the page
+
+
+def test_the_page_is_current() -> None:
+    from docs.privacy import MEANING, PAGE, load_measured, page
+
+    assert MEANING.keys() == {recognizer.entity for recognizer in RECOGNIZERS}
+    assert PAGE.read_text(encoding="utf-8") == page(load_measured()), "run docs/privacy.py"

@@ -6,7 +6,7 @@ a text is tokenised only where a word of a recogniser's context stands before a 
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from assets.privacy.phones import phone_filter
@@ -67,6 +67,7 @@ def _words_before(text: str, start: int, language: str) -> list[str]:
     engine = analyzer().nlp_engine
     wanted = _enhancer().context_prefix_count + 1
     end, reach = _token_end(text, start + 1), REACH
+    keywords = _Keywords(text, language)
     while True:
         cut = _cut(text, start - reach)
         tokens = engine.nlp[language].make_doc(text[cut:end])  # type: ignore[attr-defined]
@@ -74,12 +75,40 @@ def _words_before(text: str, start: int, language: str) -> list[str]:
         found: list[str] = []
         while at >= 0 and len(found) < wanted and (cut == 0 or at >= UNSURE):
             word = tokens[at].lower_
-            if _is_keyword(word, language):
+            if keywords(word):
                 found.append(word)
             at -= 1
         if len(found) == wanted or cut == 0:
             return found
         reach *= 4
+
+
+class _Keywords:
+    """Which words of a text Presidio takes for keywords: not stop words, not marks, not words with a colon.
+
+    The parts of a word with a colon are keywords wherever they stand in the text, be they stop words.
+    """
+
+    def __init__(self, text: str, language: str) -> None:
+        self._text, self._language = text, language
+
+    def __call__(self, word: str) -> bool:
+        if ":" in word:
+            return False
+        if _is_keyword(word, self._language):
+            return True
+        beside = f":{word}" in self._lowered or f"{word}:" in self._lowered
+        return beside and word in self._parts
+
+    @cached_property
+    def _lowered(self) -> str:
+        return self._text.lower()
+
+    @cached_property
+    def _parts(self) -> set[str]:
+        tokens = analyzer().nlp_engine.nlp[self._language].make_doc(self._text)  # type: ignore[attr-defined]
+        words = {token.lower_ for token in tokens if ":" in token.text}
+        return {part for word in words if _is_keyword(word, self._language) for part in word.split(":")}
 
 
 @lru_cache(1 << 16)

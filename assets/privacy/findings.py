@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.privacy.analyzer import analyze
+from assets.privacy.disguises import CANDIDATE, plain
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
 
@@ -70,19 +71,30 @@ class PiiPolicy:
 
 @dataclass(frozen=True)
 class _Window:
-    """A piece of a document's text: it starts at `offset` and answers for spans that start in [low, high)."""
+    """A piece of a document's text: it starts at `offset` and answers for spans that start in [low, high).
+
+    `places`, of an undisguised text, are where its characters stood in the piece.
+    """
 
     row: int
     text: str
     offset: int
     low: int
     high: int
+    places: Sequence[int] | None = None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """A span of `text` as one of the document's."""
+        if self.places is not None:
+            start, end = self.places[start], self.places[end - 1] + 1
+        return self.offset + start, self.offset + end
 
 
 def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) -> pa.Table:
     """Every finding in `documents` (doc_id, source, text, language) as a `FINDING` table.
 
-    Rows are in the order of the documents, then by start, end and entity. Korean text, by its language hint
+    Rows are in the order of the documents, then by start, end and entity. What is disguised (disguises.py) is
+    found where it stands, and its hash is that of the plain value. Korean text, by its language hint
     or because there is Hangul in it, is also searched for Korean numbers.
 
     Raises:
@@ -90,7 +102,7 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
     """
     policy = policy or PiiPolicy()
     identities = documents.select(["doc_id", "source"]).to_pylist()
-    found = []
+    found: dict[tuple[int, int, int, str], dict] = {}
     for window, language, entities in _candidates(documents, policy):
         identity = identities[window.row]
         try:
@@ -100,7 +112,7 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
             name = f"{identity['source']}: document {identity['doc_id']}"
             raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
         for result in results:
-            start, end = window.offset + result.start, window.offset + result.end
+            start, end = window.span(result.start, result.end)
             if not window.low <= start < window.high:
                 continue
             finding = identity | {
@@ -112,9 +124,9 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
                 "value_hmac": key.hmac(window.text[result.start : result.end]),
                 "key_id": key.id,
             }
-            found.append(((window.row, start, end, result.entity_type), finding))
-    found.sort(key=itemgetter(0))
-    return pa.Table.from_pylist([finding for _, finding in found], schema=FINDING)
+            # What is found as it stands and once more undisguised is one finding.
+            found.setdefault((window.row, start, end, result.entity_type), finding)
+    return pa.Table.from_pylist([found[place] for place in sorted(found)], schema=FINDING)
 
 
 def blot(text: str, start: int, end: int) -> str:
@@ -140,7 +152,7 @@ def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Windo
     """Each window that can hold a finding, with its language and the entities it can hold."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    windows = _windows(documents.column("text"))
+    windows = _undisguised(_windows(documents.column("text")))
     while batch := list(islice(windows, BATCH)):
         texts = pa.array([window.text for window in batch], pa.large_string())
         some = pc.match_substring_regex(texts, ANYTHING)
@@ -153,6 +165,16 @@ def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Windo
             entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
             if entities:
                 yield window, language, entities
+
+
+def _undisguised(windows: Iterator[_Window]) -> Iterator[_Window]:
+    """Each window as it stands, and once more as it reads where something in it is disguised."""
+    while batch := list(islice(windows, BATCH)):
+        yield from batch
+        texts = pa.array([window.text for window in batch], pa.large_string())
+        for at in np.flatnonzero(pc.match_substring_regex(texts, CANDIDATE)):
+            if (found := plain(batch[at].text)) is not None:
+                yield replace(batch[at], text=found[0], places=found[1])
 
 
 def _windows(texts: pa.ChunkedArray) -> Iterator[_Window]:
