@@ -106,9 +106,9 @@ def _page(measured: dict) -> Iterator[str]:
     texts = sum(each["texts"] for each in same.values())
     different = sum(each["different"] for each in same.values())
     yield (
-        f"On {texts:,} documents of {len(same)} sets the findings (entity, start, end, score, recogniser) are "
-        "those of Presidio's analyzer with the same recognisers, which reads each whole text: "
-        f"{wilson(texts - different, texts).percent()}. Both search again once what was found is blotted out, "
+        f"On {texts:,} documents of {len(same)} sets the findings (entity, start, end, score, recogniser) were "
+        "held against those of Presidio's analyzer with the same recognisers, which reads each whole text. They "
+        f"differ on {different} of them: {wilson(different, texts).percent()}. Both search again once what was found is blotted out, "
         "since a value can hide its neighbour."
     )
     yield ""
