@@ -27,7 +27,9 @@ def rules(console: Console) -> None:
     if lake.exists(effects.EFFECTS):
         for profile, of_profile in groupby(effects.by_rule(lake), lambda effect: effect.profile):
             rows = [
-                {name: value for name, value in row.items() if name != "profile"}
+                # The condition below the name: beside it, eighty columns leave no room for the figures.
+                {"rule": f"{row['rule']}\n  {row['fails if']}"}
+                | {name: row[name] for name in row if name not in ("profile", "rule", "fails if")}
                 for row in effects.rows(of_profile)
             ]
             _print(

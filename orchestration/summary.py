@@ -36,7 +36,13 @@ def new_table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table
         collapse_padding=True,
     )
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+            # A name in two pieces is hard to find.
+            no_wrap=column in ("", "rule", "gate"),
+        )
     return table
 
 
@@ -64,8 +70,6 @@ def verdict(console: Console) -> None:
 def _funnel(console: Console, lake: Lake) -> None:
     names = sorted(SOURCES)
     table = new_table("Funnel: documents by source", "", *names, "all", numbers=(*names, "all"))
-    # A rule's name in two pieces is hard to find; sources may wrap.
-    table.columns[0].no_wrap = True
     read = _counts(lake, "SELECT source, count(*) AS n FROM raw.documents GROUP BY source")
     lost = _counts(lake, "SELECT source, count(*) AS n FROM raw.quarantine GROUP BY source")
     table.add_row("read", *_cells(read, names))
