@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -374,9 +375,9 @@ def _standalone(
     from assets.filters.contamination import ContaminationPolicy, index_items, load_benchmark
     from assets.filters.duplicates import NearDuplicatePolicy
     from assets.filters.edits import editor_of
-    from assets.filters.plan import Plan
+    from assets.filters.plan import Plan, known_signals
     from assets.filters.policies import load_policy
-    from assets.rules import RULES, load_rules, of_profile
+    from assets.rules import RULES, held, load_rules, of_profile
     from assets.sources.inputs import Reading, find_inputs
     from assets.sources.rows import SourceError
     from orchestration import standalone
@@ -392,8 +393,10 @@ def _standalone(
             steps["against"] = index_items([load_benchmark(path) for path in against], looked_for)
         if profile:
             steps["editor"] = editor_of(profile, policies)
-        # What looks for copies or leaks alone holds the rules that every profile has.
         plan = Plan(of_profile(load_rules(rules or RULES), profile or "web"), **steps)
+        if not profile:
+            # Who looks for copies or leaks alone asked for no other rule.
+            plan = replace(plan, rules=held(plan.rules, known_signals(plan)))
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
     except (SourceError, ValueError, OSError) as error:
         _refuse(error)
