@@ -48,6 +48,7 @@ COMPARING_CODE = ("filters/folding.py", str(settings.policies_file()), *TEXT_COD
 
 
 EDITING_CODE = ("filters/edits.py", "filters/parity_kernels.py", str(settings.policies_file()), *TEXT_CODE)
+PRIVACY_CODE = ("privacy", str(settings.redaction_file()), *EDITING_CODE)
 
 
 @dg.asset(
@@ -160,16 +161,18 @@ def _distributions(lake: Lake, source: str) -> str:
             deps=[DOCUMENTS],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
-            code_version=code_version("privacy", *EDITING_CODE),
+            code_version=code_version(*PRIVACY_CODE),
             description=(
-                "Each document's text and turns with personal data replaced by typed placeholders, and without "
-                "the lines that the editor of its profile removes, where there is one."
+                "Each document's text and turns with personal data replaced as the actions of its source say, by "
+                "default by typed placeholders, and without the lines that the editor of its profile removes, "
+                "where there is one."
             ),
         ),
     ],
 )
 def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult]:
     from assets.filters.edits import EDITS, edit_documents, editor_of
+    from assets.privacy.actions import actions_for, load_actions
     from assets.privacy.findings import FINDING, find_pii
     from assets.privacy.keys import load_key
     from assets.privacy.redaction import REDACTED, redact, residual
@@ -177,7 +180,8 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     source = context.partition_key
     key = load_key(settings.pii_key_file())
     editor = editor_of(SOURCES[source].profile, settings.policies_file())
-    version = f"{code_version('privacy', *EDITING_CODE)}-{key.id}-{editor}"
+    actions = actions_for(load_actions(settings.redaction_file()), SOURCES[source].profile, source)
+    version = f"{code_version(*PRIVACY_CODE)}-{key.id}-{editor}"
     schemas = {
         "filtered.pii_findings": FINDING,
         "filtered.pii_residual": FINDING,
@@ -191,9 +195,9 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
         made = {table: Spool(Path(folder) / table, schema) for table, schema in schemas.items()}
         for documents in seen.to_examine():
             findings = find_pii(documents, key)
-            redacted = redact(documents, findings)
+            redacted = redact(documents, findings, actions)
             # A text without findings is as it was: only a changed text can say something new.
-            left = residual(redacted.filter(pc.field("n_findings") > 0), key)
+            left = residual(redacted.filter(pc.field("n_findings") > 0), key, actions)
             redacted, edits = edit_documents(redacted, editor)
             for table, rows in zip(schemas, (findings, left, edits, redacted), strict=True):
                 made[table].write(rows)

@@ -69,6 +69,13 @@ def workers() -> int:
     return int(said)
 
 
+def redaction_file() -> Path:
+    """What is done with each kind of personal value. `WINNOW_REDACTION` points at another file."""
+    return Path(
+        os.environ.get("WINNOW_REDACTION") or PROJECT / "assets" / "privacy" / "actions.csv"
+    ).resolve()
+
+
 def lake_root() -> Path:
     """The lake's folder."""
     return home() / "lake"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from assets import settings
 from assets.intervals import wilson
+from assets.privacy.actions import ACTIONS
 from assets.privacy.findings import PiiPolicy
 from assets.privacy.recognizers import PHONE_REGIONS, RECOGNIZERS
 
@@ -61,7 +62,7 @@ def _page(measured: dict) -> Iterator[str]:
     yield (
         f"A finding is a span of text that one of Presidio's recognisers gives a score of "
         f"{PiiPolicy().score_threshold} or more. In the lake it is kept as entity, place, score, recogniser and "
-        "a keyed hash of the value, never the value; the text that goes on has `<ENTITY>` in its place. "
+        "a keyed hash of the value, never the value. "
         "Recall and precision are on labelled records of English prose with invented values; "
         "“not labelled” means that those records have no such value."
     )
@@ -82,6 +83,21 @@ def _page(measured: dict) -> Iterator[str]:
         "Telephone numbers that are missed are mostly national ones of countries that are not listed, written "
         "without their country code, and invented ones that are valid nowhere."
     )
+    yield ""
+    yield "## What is done with it"
+    yield ""
+    yield (
+        "A line of `assets/privacy/actions.csv`, or of the file that `WINNOW_REDACTION` names, says what is done "
+        "with an entity's values in the documents of a profile or a source; `*` stands for all. A line that "
+        "names the source goes before one that names the profile, and that before one that names the entity "
+        "alone. Where two findings overlap, the one of the higher score decides for both. Kept values are not "
+        "looked for once more when the redacted text is checked; all others are, and one that is found blocks."
+    )
+    yield ""
+    yield "| action | what stands in the value's place |"
+    yield "|---|---|"
+    for action, meaning in ACTIONS.items():
+        yield f"| `{action}` | {meaning} |"
     yield ""
     yield "## What is not found"
     yield ""
@@ -108,8 +124,8 @@ def _page(measured: dict) -> Iterator[str]:
     yield (
         f"On {texts:,} documents of {len(same)} sets the findings (entity, start, end, score, recogniser) were "
         "held against those of Presidio's analyzer with the same recognisers, which reads each whole text. They "
-        f"differ on {different} of them: {wilson(different, texts).percent()}. Both search again once what was found is blotted out, "
-        "since a value can hide its neighbour."
+        f"differ on {different} of them: {wilson(different, texts).percent()}. Both search again once what was "
+        "found is blotted out, since a value can hide its neighbour."
     )
     yield ""
     yield "| texts | ratio per CPU second | MB per CPU s | Presidio |"

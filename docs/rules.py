@@ -164,7 +164,14 @@ def _share(row: Mapping[str, object]) -> str:
 
 
 # What is established outside the text that the sets are judged by.
-NOT_JUDGED = ("opted_out", "exact_duplicate", "near_duplicate", "contamination_overlap", "pii_findings")
+NOT_JUDGED = (
+    "opted_out",
+    "exact_duplicate",
+    "near_duplicate",
+    "contamination_overlap",
+    "pii_findings",
+    "pii_to_drop",
+)
 
 
 if __name__ == "__main__":

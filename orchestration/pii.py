@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
+from assets import settings
 from assets.intervals import wilson
+from assets.privacy.actions import ANY, actions_for, load_actions
 from assets.privacy.findings import find_pii
-from assets.privacy.keys import PiiKey
+from assets.privacy.keys import VARIABLE, PiiKey, load_key
 from assets.privacy.redaction import redact
 from assets.sources.inputs import Reading
 from orchestration.standalone import FORMATS, SHOWN
@@ -61,8 +64,9 @@ def run(reading: Reading, out: Path, redacted: Path | None, language: str | None
     findings: Counter[str] = Counter()
     affected: Counter[str] = Counter()
     documents = some = 0
-    # The keyed hashes that tell equal values in the lake are of no use outside it.
-    key = PiiKey(secrets.token_bytes(32))
+    actions = actions_for(load_actions(settings.redaction_file()), ANY, ANY)
+    # Drawn anew without one: keyed hashes then tell equal values of this run alone.
+    key = load_key() if VARIABLE in os.environ else PiiKey(secrets.token_bytes(32))
     with ExitStack() as files:
         write = files.enter_context(FORMATS[format](out))
         write(FINDINGS.empty_table())
@@ -75,7 +79,7 @@ def run(reading: Reading, out: Path, redacted: Path | None, language: str | None
             found = find_pii(batch, key)
             write(found.rename_columns(["id", *found.column_names[1:]]).select(FINDINGS.names).cast(FINDINGS))
             if write_text is not None:
-                texts = redact(batch, found)
+                texts = redact(batch, found, actions)
                 write_text(pa.table([texts["doc_id"], texts["text"]], schema=REDACTED))
             rows = set(zip(found["doc_id"].to_pylist(), found["entity"].to_pylist(), strict=True))
             documents += batch.num_rows

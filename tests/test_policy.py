@@ -33,6 +33,7 @@ NOT_GOLDEN = {
     "near_duplicate",
     "contaminated",
     "personal_data",
+    "personal_data_to_drop",
     "too_long",
     "boilerplate",
 }

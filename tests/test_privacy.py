@@ -382,7 +382,8 @@ def test_redaction_puts_the_entity_in_place_of_the_value() -> None:
 
 
 def finding(entity: str, start: int, end: int, score: float) -> dict:
-    return {"doc_id": f"{0:032x}", "entity": entity, "start": start, "end": end, "score": score}
+    place = {"doc_id": f"{0:032x}", "entity": entity, "start": start, "end": end, "score": score}
+    return place | {"value_hmac": "0" * 32}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ FACTS: Mapping[str, str] = MappingProxyType(
             "The signal stop_word_count where the text is in English with a confidence of 0.3 or more, or "
             "has no language; of other texts nothing is known, so that no rule fails them."
         ),
-        "pii_findings": "Spans of personal data that the recognisers found.",
+        "pii_findings": "Spans of personal data that were found and replaced.",
+        "pii_to_drop": "Spans among them whose action in the redaction policy is drop.",
         "not_releasable": "1 where the source is never released.",
         "license_unknown": "1 where the licence is NOASSERTION and no waiver holds.",
         "toxicity": "The score of the toxicity scorer.",

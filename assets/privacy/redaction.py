@@ -1,17 +1,20 @@
-"""Text without the personal data found in it: each value gives way to its entity's name."""
+"""Text without the personal data found in it: each value gives way to what its entity's action puts there."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from assets.documents import MESSAGES, render, turn_offsets
+from assets.privacy.actions import replacement
 from assets.privacy.findings import PiiError, PiiPolicy, blot, find_pii
 from assets.privacy.keys import PiiKey
+from assets.privacy.recognizers import ENTITIES
 
 REDACTED = pa.schema(
     [
@@ -21,35 +24,46 @@ REDACTED = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("messages", MESSAGES),
         pa.field("n_findings", pa.int64(), nullable=False),
+        pa.field("n_to_drop", pa.int64(), nullable=False),
     ]
 )
-"""One row a document, with or without findings; `content_hash` is the original text's."""
+"""One row a document, with or without findings; `content_hash` is the original text's. `n_findings` counts
+the spans that were replaced, `n_to_drop` those of them that ask for the document to be removed."""
 
-PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*>")
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*(?::[0-9a-f]{12})?>")
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of text [start, end), in code points, that a placeholder of its entity stands in for."""
+    """A stretch of text [start, end), in code points, that something stands in for; `seed` is the keyed hash
+    of the value that gave it its entity."""
 
     start: int
     end: int
     entity: str
+    seed: str = field(default="", compare=False)
 
 
-def redact(documents: pa.Table, findings: pa.Table) -> pa.Table:
-    """`documents` (doc_id, source, content_hash, text, messages) with placeholders for values, as `REDACTED`.
+def redact(
+    documents: pa.Table, findings: pa.Table, actions: Mapping[str, str] = MappingProxyType({})
+) -> pa.Table:
+    """`documents` (doc_id, source, content_hash, text, messages) without the values found, as `REDACTED`.
 
     Turns are redacted by the same spans as the text, which is their rendering.
+
+    Args:
+        findings: Of these documents, as `FINDING`.
+        actions: What is done with each entity (ACTIONS); a placeholder where it isn't named.
 
     Raises:
         PiiError: A finding names no document among them or lies outside its document's text, or a document
             with turns has a text that isn't their rendering.
     """
     by_document = defaultdict(list)
-    for finding in findings.select(["doc_id", "entity", "start", "end", "score"]).to_pylist():
+    columns = ["doc_id", "entity", "start", "end", "score", "value_hmac"]
+    for finding in findings.select(columns).to_pylist():
         by_document[finding["doc_id"]].append(finding)
-    texts, messages, counts = [], [], []
+    texts, messages, counts, to_drop = [], [], [], []
     for document in documents.select(["doc_id", "source", "text", "messages"]).to_pylist():
         text, found = document["text"], by_document.pop(document["doc_id"], [])
         name = f"{document['source']}: document {document['doc_id']}"
@@ -57,20 +71,21 @@ def redact(documents: pa.Table, findings: pa.Table) -> pa.Table:
             raise PiiError(f"{name}: a finding lies outside its text")
         if document["messages"] is not None and render(document["messages"]) != text:
             raise PiiError(f"{name}: its text is not the rendering of its turns")
-        spans = resolve(found)
-        texts.append(_replace(text, spans))
-        messages.append(_redact_turns(document["messages"], spans))
+        spans = resolve(each for each in found if actions.get(each["entity"]) != "keep")
+        texts.append(_replace(text, spans, actions))
+        messages.append(_redact_turns(document["messages"], spans, actions))
         counts.append(len(spans))
+        to_drop.append(sum(actions.get(span.entity) == "drop" for span in spans))
     if by_document:
         raise PiiError(f"findings for {len(by_document)} unknown documents, the first {min(by_document)}")
     identity = documents.select(["doc_id", "source", "content_hash"]).columns
     return pa.table(
-        dict(zip(REDACTED.names, [*identity, texts, messages, counts], strict=True)), schema=REDACTED
+        dict(zip(REDACTED.names, [*identity, texts, messages, counts, to_drop], strict=True)), schema=REDACTED
     )
 
 
 def resolve(findings: Iterable[Mapping]) -> list[Span]:
-    """One document's findings (entity, start, end, score) as spans apart from each other, in order.
+    """One document's findings (entity, start, end, score, value_hmac) as spans apart from each other, in order.
 
     Findings that overlap become one span over all of them, so that no end of a value stays behind; its
     entity is that of the highest score, then the longest, then the earliest, then the first by name.
@@ -86,11 +101,11 @@ def resolve(findings: Iterable[Mapping]) -> list[Span]:
     return [_merge(group) for group in groups]
 
 
-def residual(redacted: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) -> pa.Table:
+def residual(redacted: pa.Table, key: PiiKey, actions: Mapping[str, str] = MappingProxyType({})) -> pa.Table:
     """What is still found in redacted text (doc_id, source, text), as findings; no row when all is well.
 
-    Placeholders are blotted out first: their names are words that would raise the score of a number that
-    follows them.
+    What is kept on purpose is not looked for. Placeholders are blotted out first: their names are words that
+    would raise the score of a number that follows them.
     """
     blotted = [
         PLACEHOLDER.sub(lambda match: blot(match[0], 0, len(match[0])), text)
@@ -98,15 +113,20 @@ def residual(redacted: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) -
     ]
     documents = redacted.select(["doc_id", "source"])
     documents = documents.append_column("text", pa.array(blotted, pa.string()))
-    return find_pii(documents.append_column("language", pa.nulls(len(blotted), pa.string())), key, policy)
+    entities = tuple(entity for entity in ENTITIES if actions.get(entity) != "keep")
+    documents = documents.append_column("language", pa.nulls(len(blotted), pa.string()))
+    return find_pii(documents, key, PiiPolicy(entities))
 
 
 def _merge(findings: list[Mapping]) -> Span:
     first = min(findings, key=lambda f: (-f["score"], f["start"] - f["end"], f["start"], f["entity"]))
-    return Span(min(f["start"] for f in findings), max(f["end"] for f in findings), first["entity"])
+    start, end = min(f["start"] for f in findings), max(f["end"] for f in findings)
+    return Span(start, end, first["entity"], first.get("value_hmac", ""))
 
 
-def _redact_turns(messages: list[dict[str, str]] | None, spans: list[Span]) -> list[dict[str, str]] | None:
+def _redact_turns(
+    messages: list[dict[str, str]] | None, spans: list[Span], actions: Mapping[str, str]
+) -> list[dict[str, str]] | None:
     """The turns of a conversation, each span applied to the turn that it lies in.
 
     A span over the end of a turn loses a part to each of the two, so that no half of a value stays behind.
@@ -118,17 +138,19 @@ def _redact_turns(messages: list[dict[str, str]] | None, spans: list[Span]) -> l
         content = message["content"].strip()
         end = start + len(content)
         inside = [
-            Span(max(span.start, start) - start, min(span.end, end) - start, span.entity)
+            Span(max(span.start, start) - start, min(span.end, end) - start, span.entity, span.seed)
             for span in spans
             if span.start < end and span.end > start
         ]
-        redacted.append({"role": message["role"], "content": _replace(content, inside)})
+        redacted.append({"role": message["role"], "content": _replace(content, inside, actions)})
     return redacted
 
 
-def _replace(text: str, spans: list[Span]) -> str:
+def _replace(text: str, spans: list[Span], actions: Mapping[str, str]) -> str:
     pieces, position = [], 0
     for span in spans:
-        pieces += [text[position : span.start], f"<{span.entity}>"]
+        action = actions.get(span.entity, "placeholder")
+        put = replacement(span.entity, text[span.start : span.end], span.seed, action)
+        pieces += [text[position : span.start], put]
         position = span.end
     return "".join([*pieces, text[position:]])

@@ -67,7 +67,11 @@ contamination as (
 ),
 
 pii as (
-    select doc_id, source, 'pii_findings' as signal, n_findings::double as value
+    select
+        doc_id,
+        source,
+        unnest(['pii_findings', 'pii_to_drop']) as signal,
+        unnest([n_findings, n_to_drop])::double as value
     from {{ source('filtered', 'redacted') }}
 ),
 
