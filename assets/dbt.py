@@ -22,6 +22,7 @@ from packaging.version import Version
 from assets import plots, settings
 from assets.governance import effects
 from assets.governance.column_lineage import column_lineage
+from assets.intervals import wilson
 from assets.lake import Lake
 from assets.stage import CURATION, column_schema, markdown_table, require_validated
 
@@ -177,10 +178,41 @@ def _rule_effects(lake: Lake) -> dict[str, object]:
     return {"effects": markdown_table(effects.rows(effects.by_rule(lake)))}
 
 
+def _pii_risk(lake: Lake) -> dict[str, object]:
+    """Personal data by source and entity, as a table and as the share of documents that have it."""
+    rows = lake.query(
+        "SELECT * EXCLUDE (run_id) FROM filtered.pii_risk ORDER BY source, share DESC"
+    ).to_pylist()
+    sources = sorted({row["source"] for row in rows})
+    entities = sorted({row["entity"] for row in rows})
+    shares = {(row["source"], row["entity"]): row["share"] for row in rows}
+    grid = [[shares.get((source, entity), 0.0) for entity in entities] for source in sources]
+    title = "Share of documents with personal data of a kind"
+    table = [
+        {
+            "source": row["source"],
+            "entity": row["entity"],
+            "documents affected (95 % interval)": wilson(row["affected"], row["documents"]).percent(),
+            "findings": row["findings"],
+            "per million characters": f"{row['per_million_characters']:.1f}",
+            "values": row["distinct_values"],
+            "in several documents": row["repeated_values"],
+            "most documents of one": row["most_documents"],
+            "affected with a copy": row["affected_in_clusters"],
+        }
+        for row in rows
+    ]
+    return {
+        "risk": markdown_table(table),
+        "shares": dg.MetadataValue.md(plots.heatmap(sources, entities, grid, title, percent=True)),
+    }
+
+
 # What the page of a model shows besides rows and columns.
 SHOWN: Mapping[str, Callable[[Lake], dict[str, object]]] = {
     "filtered.funnel": _funnel,
     "filtered.rule_effects": _rule_effects,
+    "filtered.pii_risk": _pii_risk,
 }
 
 

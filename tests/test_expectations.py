@@ -55,6 +55,9 @@ FROM raw.documents WHERE doc_id = md5('0');
 CREATE TABLE filtered.pii_residual AS FROM filtered.pii_findings LIMIT 0;
 CREATE TABLE filtered.redacted AS
 SELECT doc_id, source, content_hash, text, 0 AS n_findings FROM raw.documents;
+CREATE TABLE filtered.pii_risk AS
+SELECT 'web' AS source, 'IP_ADDRESS' AS entity, 3 AS documents, 1 AS affected, 0.33::DOUBLE AS share, 0.06 AS low,
+    0.79 AS high, 1 AS findings, 1 AS distinct_values, 0 AS repeated_values;
 CREATE TABLE filtered.duplicates AS
 SELECT doc_id, source, md5('c') AS cluster_id, 'exact' AS relation, md5('0') AS keeper_id,
     1::DOUBLE AS similarity, doc_id = md5('0') AS is_keeper
@@ -209,6 +212,12 @@ BREAKS = {
         "no_share_moved_by_policy": (
             "UPDATE governance.accepted_effects SET share = 0.9, low = 0.85, high = 0.95, threshold = 1"
         ),
+    },
+    "filtered/pii_risk": {
+        "affected_are_some_of_the_documents": "UPDATE filtered.pii_risk SET affected = 4",
+        "affected_share_is_a_share": "UPDATE filtered.pii_risk SET share = 33",
+        "repeated_values_are_some_of_all": "UPDATE filtered.pii_risk SET repeated_values = 2",
+        "every_finding_is_counted": f"INSERT INTO filtered.pii_findings FROM filtered.pii_findings WHERE {ONE}",
     },
     "scored/quality_metrics": {
         "classifier_evaluated": "DELETE FROM scored.quality_metrics",
