@@ -314,6 +314,31 @@ def test_an_error_names_the_document_and_quotes_nothing(monkeypatch: pytest.Monk
     assert raised.value.__suppress_context__
 
 
+TABLE = "\n".join(
+    " | ".join(str((row * 37 + column * 101) % 9973) for column in range(12)) for row in range(500)
+)
+HOSTILE = {
+    "right to left": ("راسلني على {} شكرا جزيلا", "jane.doe@example.org"),
+    "emoji beside an address": ("📧{}🙂", "jane.doe@example.org"),
+    "emoji beside digits": ("☎️{}📞 🙂", "212-736-5000"),
+    "control characters": ("\x00\x07{}\x00\ufffd", "jane.doe@example.org"),
+    "a table of thousands of numbers": (TABLE + "\n{}\n" + TABLE, "jane.doe@example.org"),
+    "combining marks": ("e\u0301crivez a\u0300 {} s\u2019il vous plai\u0302t", "jane.doe@example.org"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_value_among_hostile_characters_has_its_place(name: str) -> None:
+    frame, value = HOSTILE[name]
+    table = documents(frame.format(value))
+    found = find_pii(table, KEY)
+    text = table["text"][0].as_py()
+    assert value in {text[start:end] for _, start, end in spans(found)}
+    redacted = redact(table, found)
+    assert value not in redacted["text"][0].as_py()
+    assert residual(redacted, KEY).num_rows == 0
+
+
 # disguises
 
 
