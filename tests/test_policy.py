@@ -13,12 +13,14 @@ from jinja2 import Environment
 
 from assets.filters import parity
 from assets.filters.language import identify
+from assets.filters.plan import Plan, examine
 from assets.filters.signals import SIGNALS, measure
 from assets.governance import policy
 from assets.governance.policy import FACTS, judge
 from assets.intervals import wilson
 from assets.rules import RULES as RULES_FILE
 from assets.rules import PolicyError, load_rules
+from assets.rules import judge as judge_arrow
 
 TESTS = Path(__file__).parent
 RULES = load_rules()
@@ -124,3 +126,20 @@ def test_the_interval_in_sql_is_the_one_of_python(successes: int, n: int) -> Non
     expected = wilson(successes, n)
     assert math.isclose(low, expected.low, abs_tol=1e-12)
     assert math.isclose(high, expected.high, abs_tol=1e-12)
+
+
+def test_scripts_without_spaces_are_not_asked_for_long_words() -> None:
+    texts = pa.array(
+        [
+            "图书馆开放到晚上九点，读者可以在大厅借阅各种书籍，也可以在安静的房间里学习，直到关门为止。",
+            "a b c d e f g h i j k l m n o p q r s t u v w x y z of to in on at by up or if so we me my it",
+        ]
+    )
+    measured = measure(texts)
+    for name, column in zip(("language", "language_score"), identify(texts).columns, strict=True):
+        measured = measured.append_column(name, column)
+    short = [each for each in RULES if each.name == "short_words"]
+    assert judge(measured, short, "web")["failed"].to_pylist() == [[], ["short_words"]]
+    documents = pa.table({"id": ["zh", "en"], "text": texts})
+    plan = Plan(tuple(short), duplicates=False)
+    assert judge_arrow(examine(documents, plan), short)["reason"].to_pylist() == [None, "short_words"]

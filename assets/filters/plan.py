@@ -29,8 +29,9 @@ MapBatches = Callable[
 """Applies a function to batches, on whatever runs them; each batch comes back beside its result, in order."""
 
 
-# As in the evidence of the dbt project.
-ENGLISH_SCORE = 0.3
+# As in the macros of the dbt project.
+LANGUAGE_SCORE = 0.3
+UNSPACED = ("zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo")
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def examine(documents: pa.Table, plan: Plan) -> pa.Table:
         columns += edit_by(plan.editor, documents["text"])
     if plan.signals and not plan.language:
         # Without a language every text is held to be in the one that the profile is for.
-        names.append("english_stop_words")
-        columns.append(measured["stop_word_count"])
+        names += ["english_stop_words", "spaced_word_length"]
+        columns += [measured["stop_word_count"], measured["mean_word_length"]]
     if plan.language:
         from assets.filters.language import identify
 
@@ -119,8 +120,9 @@ def examine(documents: pa.Table, plan: Plan) -> pa.Table:
         names += found.column_names
         columns += found.columns
         if plan.signals:
-            names.append("english_stop_words")
+            names += ["english_stop_words", "spaced_word_length"]
             columns.append(_english_stop_words(measured["stop_word_count"], found))
+            columns.append(_spaced_word_length(measured["mean_word_length"], found))
         if plan.expected:
             other = pc.not_equal(found["language"], plan.expected)
             names.append("other_language_score")
@@ -139,9 +141,18 @@ def examine(documents: pa.Table, plan: Plan) -> pa.Table:
 def _english_stop_words(count: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray:
     """Stop words of texts in English or in no language; null for others, which no rule then fails."""
     english = pc.and_(
-        pc.equal(found["language"], "en"), pc.greater_equal(found["language_score"], ENGLISH_SCORE)
+        pc.equal(found["language"], "en"), pc.greater_equal(found["language_score"], LANGUAGE_SCORE)
     )
     return pc.if_else(pc.or_(english, pc.equal(found["language"], "und")), count, None)
+
+
+def _spaced_word_length(length: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray:
+    """Mean length of words; null where the language is surely one that is written without spaces."""
+    unspaced = pc.and_(
+        pc.is_in(found["language"], pa.array(UNSPACED)),
+        pc.greater_equal(found["language_score"], LANGUAGE_SCORE),
+    )
+    return pc.if_else(unspaced, None, length)
 
 
 def known_signals(plan: Plan) -> frozenset[str]:
@@ -150,7 +161,7 @@ def known_signals(plan: Plan) -> frozenset[str]:
     if plan.signals:
         from assets.filters.signals import SIGNALS
 
-        names |= {"english_stop_words", *(signal.name for signal in SIGNALS)}
+        names |= {"english_stop_words", "spaced_word_length", *(signal.name for signal in SIGNALS)}
     if plan.parity:
         from assets.filters import parity
 

@@ -41,6 +41,10 @@ FACTS: Mapping[str, str] = MappingProxyType(
             "The signal stop_word_count where the text is in English with a confidence of 0.3 or more, or "
             "has no language; of other texts nothing is known, so that no rule fails them."
         ),
+        "spaced_word_length": (
+            "The signal mean_word_length; of texts in Chinese, Japanese, Thai and other languages written "
+            "without spaces nothing is known, so that no rule fails them."
+        ),
         "pii_findings": "Spans of personal data that were found and replaced.",
         "pii_to_drop": "Spans among them whose action in the redaction policy is drop.",
         "not_releasable": "1 where the source is never released.",
@@ -109,6 +113,10 @@ def judge(measured: pa.Table, rules: Sequence[Rule], profile: str, language: str
         if "stop_word_count" in values:
             values["english_stop_words"] = macros.english_stop_words(
                 "stop_word_count", "language", "language_score"
+            )
+        if "mean_word_length" in values:
+            values["spaced_word_length"] = macros.spaced_word_length(
+                "mean_word_length", "language", "language_score"
             )
     asked = [
         each

@@ -26,6 +26,14 @@
     case when {{ language }} = 'und' or ({{ language }} = 'en' and {{ score }} >= 0.3) then {{ stop_words }} end::double
 {%- endmacro %}
 
+{# Of scripts without spaces every character counts as a word, so that the length of a word says nothing. #}
+{% macro spaced_word_length(mean_word_length, language, score) -%}
+    case
+        when {{ language }} in ('zh', 'yue', 'wuu', 'ja', 'th', 'lo', 'km', 'my', 'bo') and {{ score }} >= 0.3 then null
+        else {{ mean_word_length }}
+    end::double
+{%- endmacro %}
+
 {# One row a document from one row a rule: whether it is removed, by which rule first, and all that it failed. #}
 {% macro judged(verdicts) -%}
     select

@@ -23,10 +23,11 @@ languages as (
     select
         signals.doc_id,
         signals.source,
-        unnest(['other_language_score', 'english_stop_words']) as signal,
+        unnest(['other_language_score', 'english_stop_words', 'spaced_word_length']) as signal,
         unnest([
             {{ other_language_score('signals.language', 'signals.language_score', 'sources.language') }},
-            {{ english_stop_words('signals.stop_word_count', 'signals.language', 'signals.language_score') }}
+            {{ english_stop_words('signals.stop_word_count', 'signals.language', 'signals.language_score') }},
+            {{ spaced_word_length('signals.mean_word_length', 'signals.language', 'signals.language_score') }}
         ]) as value
     from signals
     join {{ source('raw', 'sources') }} as sources using (source)
