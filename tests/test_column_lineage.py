@@ -71,6 +71,7 @@ MODELS = {
     ),
     "decisions": ("content_hash", {("raw.documents", "content_hash")}),
     "documents": ("text", {("filtered.redacted", "text")}),
+    "pii_risk": ("entity", {("filtered.pii_findings", "entity")}),
     "rule_effects": ("language", {("filtered.signals", "language")}),
     "scored_verdicts": (
         "failed",
@@ -107,13 +108,16 @@ def tables() -> dict[str, dict[str, str]]:
     """The columns of the tables whose columns the models leave unsaid."""
     from assets import dbt
     from assets.filters.signals import SIGNALS
+    from assets.privacy.findings import FINDING
+    from assets.privacy.redaction import REDACTED
 
     rules = (dbt.PROJECT_DIR / "seeds" / "rules.csv").read_text(encoding="utf-8").splitlines()[0]
     return {
         "raw.documents": {field.name: "VARCHAR" for field in DOCUMENT} | {"run_id": "VARCHAR"},
         "filtered.signals": dict.fromkeys(["doc_id", "source", "language", "language_score"], "VARCHAR")
         | {signal.name: "DOUBLE" for signal in SIGNALS},
-        "filtered.redacted": dict.fromkeys(["doc_id", "source", "text", "messages", "n_findings"], "VARCHAR"),
+        "filtered.pii_findings": dict.fromkeys(FINDING.names, "VARCHAR"),
+        "filtered.redacted": dict.fromkeys(REDACTED.names, "VARCHAR"),
         "scored.scores": dict.fromkeys(["doc_id", "source", "quality", "toxicity"], "VARCHAR"),
         "policy.rules": dict.fromkeys(rules.split(","), "VARCHAR"),
     }
