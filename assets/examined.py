@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from assets.lake import Lake
+from assets.lake import Lake, streamed
 
 EXAMINED = pa.schema(
     [
@@ -33,7 +33,6 @@ ROWS, ROWS_TAKEN_OVER = 2048, 16_384
 class Examination:
     """A source's documents, divided into those to examine and those that were, at one snapshot of the lake."""
 
-    lake: Lake
     connection: duckdb.DuckDBPyConnection
     source: str
     documents: int
@@ -46,13 +45,14 @@ class Examination:
         )
 
     def taken_over(self, table: str, schema: pa.Schema) -> Iterator[pa.Table]:
-        """What a table says of the documents that were examined already; at least one table, if an empty one.
+        """What a table, written together with the record of what was examined, says of the documents that were
+        examined already; at least one table, if an empty one.
 
         Args:
             schema: The columns to read, `doc_id` and `source` among them.
         """
         yield schema.empty_table()
-        if self.documents > self.fresh and self.lake.exists(table):
+        if self.documents > self.fresh:
             columns = ", ".join(f'"{name}"' for name in schema.names)
             query = f"SELECT {columns} FROM {table} SEMI JOIN seen USING (doc_id) WHERE source = $source"
             for part in self._read(query, ROWS_TAKEN_OVER):
@@ -65,10 +65,8 @@ class Examination:
         for part in self._read(query + "WHERE source = $source", ROWS_TAKEN_OVER, version=version):
             yield part.cast(EXAMINED)
 
-    def _read(self, query: str, rows: int, **parameters: str) -> Iterator[pa.Table]:
-        result = self.connection.execute(query, {"source": self.source, **parameters})
-        for batch in result.to_arrow_reader(rows):
-            yield pa.Table.from_batches([batch])
+    def _read(self, query: str, rows: int, **parameters: object) -> Iterator[pa.Table]:
+        return streamed(self.connection, query, {"source": self.source, **parameters}, rows)
 
 
 @contextmanager
@@ -77,24 +75,16 @@ def examination(lake: Lake, table: str, source: str, version: str) -> Iterator[E
 
     What it reads is read at one snapshot, one reading after the other: each must be finished before the next.
     """
-    with lake.connect() as connection:
-        connection.execute("BEGIN")
-        try:
-            seen = "SELECT doc_id, content_hash, language, version FROM " + (
-                f"{table} WHERE source = $source"
-                if lake.exists(table)
-                else "(SELECT NULL::VARCHAR AS doc_id, '' AS content_hash, '' AS language, '' AS version LIMIT 0)"
-            )
-            connection.execute(
-                f"CREATE TEMP TABLE seen AS SELECT doc_id FROM raw.documents AS documents "
-                f"JOIN ({seen}) AS seen USING (doc_id, content_hash) WHERE documents.source = $source "
-                "AND documents.language IS NOT DISTINCT FROM seen.language AND seen.version = $version",
-                {"source": source, "version": version},
-            )
-            counts = (
-                "SELECT count(*), count(*) - (SELECT count(*) FROM seen) FROM raw.documents WHERE source = ?"
-            )
-            documents, fresh = connection.execute(counts, [source]).fetchone()  # type: ignore[misc]
-            yield Examination(lake, connection, source, documents, fresh)
-        finally:
-            connection.execute("ROLLBACK")
+    with lake.reading() as connection:
+        known = lake.or_nothing(table, *EXAMINED.names)
+        connection.execute(
+            f"CREATE TEMP TABLE seen AS SELECT doc_id FROM raw.documents AS documents SEMI JOIN {known} AS known "
+            "ON known.source = documents.source AND known.doc_id = documents.doc_id "
+            "AND known.content_hash = documents.content_hash "
+            "AND known.language IS NOT DISTINCT FROM documents.language AND known.version = $version "
+            "WHERE documents.source = $source",
+            {"source": source, "version": version},
+        )
+        counts = "SELECT count(*), count(*) - (SELECT count(*) FROM seen) FROM raw.documents WHERE source = ?"
+        documents, fresh = connection.execute(counts, [source]).fetchone()  # type: ignore[misc]
+        yield Examination(connection, source, documents, fresh)

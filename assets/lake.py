@@ -118,6 +118,16 @@ class Lake:
         finally:
             connection.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that sees one snapshot until the end of the block; temporary tables go with it."""
+        with self.connect() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
     def attach_statement(self) -> str:
         """The SQL that attaches this lake as `lake`; every row goes to a Parquet file, none inline."""
         options = [
@@ -134,11 +144,16 @@ class Lake:
         with self.connect() as connection:
             return connection.execute(sql, parameters).to_arrow_table()
 
+    def or_nothing(self, table: str, *columns: str) -> str:
+        """A table, or where it isn't there yet a relation of these columns of strings without a row, as SQL."""
+        if self.exists(table):
+            return table
+        return f"(SELECT {', '.join(f'NULL::VARCHAR AS {column}' for column in columns)} LIMIT 0)"
+
     def stream(self, sql: str, parameters: Sequence[object] = (), rows: int = 4096) -> Iterator[pa.Table]:
         """The result of a SELECT, so many rows at a time: for tables that hold texts."""
         with self.connect() as connection:
-            for batch in connection.execute(sql, parameters).to_arrow_reader(rows):
-                yield pa.Table.from_batches([batch])
+            yield from streamed(connection, sql, parameters, rows)
 
     def exists(self, table: str) -> bool:
         """Whether a table, given as `schema.name`, is in the lake."""
@@ -255,6 +270,17 @@ class Lake:
                     "CALL ducklake_delete_orphaned_files('lake', cleanup_all => true)"
                 ).fetchall()
             )
+
+
+def streamed(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Sequence[object] | dict[str, object] = (),
+    rows: int = 4096,
+) -> Iterator[pa.Table]:
+    """The result of a SELECT, so many rows at a time; the connection does nothing else until the last one."""
+    for batch in connection.execute(sql, parameters).to_arrow_reader(rows):
+        yield pa.Table.from_batches([batch])
 
 
 @cache

@@ -22,7 +22,7 @@ from assets import engine
 from assets.filters import language
 from assets.filters.signals import SCHEMA as SIGNAL_COLUMNS
 from assets.filters.signals import SIGNALS, VERSIONS, measure
-from assets.lake import Lake
+from assets.lake import Lake, streamed
 
 TABLE = "filtered.signals"
 LANGUAGE = "language"
@@ -100,22 +100,16 @@ class Measurement:
 
     def __iter__(self) -> Iterator[pa.Table]:
         now = versions()
-        with self.lake.connect() as connection, tempfile.TemporaryDirectory(prefix="winnow-") as folder:
-            # One snapshot: what is known when it is looked up must still be there to be taken over.
-            connection.execute("BEGIN")
-            try:
-                connection.execute(
-                    f"CREATE TEMP TABLE texts AS {_texts(self.lake)}", [self.source, stamp(now)]
-                )
-                staged = Path(folder) / "measured.parquet"
-                with pq.ParquetWriter(staged, VALUES) as writer:
-                    for stamped, groups in self._behind(connection, now):
-                        for table in self._measure(connection, stamped, groups):
-                            writer.write_table(table.select(VALUES.names).cast(VALUES))
-                yield MEASURED.empty_table()
-                yield from self._joined(connection, staged, stamp(now))
-            finally:
-                connection.execute("ROLLBACK")
+        # One snapshot: what is known when it is looked up must still be there to be taken over.
+        with self.lake.reading() as connection, tempfile.TemporaryDirectory(prefix="winnow-") as folder:
+            connection.execute(f"CREATE TEMP TABLE texts AS {_texts(self.lake)}", [self.source, stamp(now)])
+            staged = Path(folder) / "measured.parquet"
+            with pq.ParquetWriter(staged, VALUES) as writer:
+                for stamped, groups in self._behind(connection, now):
+                    for table in self._measure(connection, stamped, groups):
+                        writer.write_table(table.select(VALUES.names).cast(VALUES))
+            yield MEASURED.empty_table()
+            yield from self._joined(connection, staged, stamp(now))
 
     def _behind(
         self, connection: duckdb.DuckDBPyConnection, now: Mapping[str, str]
@@ -141,8 +135,7 @@ class Measurement:
             + (f"JOIN {TABLE} AS before ON before.doc_id = texts.known_as " if known else "")
             + "WHERE documents.source = ? AND texts.stamp IS NOT DISTINCT FROM ?"
         )
-        reader = connection.execute(query, [self.source, stamped]).to_arrow_reader(ROWS)
-        batches = (pa.Table.from_batches([batch]) for batch in reader)
+        batches = streamed(connection, query, [self.source, stamped], ROWS)
         measured = engine.map_batches(
             partial(measure_groups, groups=groups), batches, runner=self.runner, workers=self.workers
         )
@@ -167,14 +160,14 @@ class Measurement:
             "WHERE documents.source = $source ORDER BY documents.doc_id"
         )
         parameters = {"staged": str(staged), "stamp": stamped, "source": self.source}
-        for batch in connection.execute(query, parameters).to_arrow_reader(ROWS_WRITTEN):
-            yield pa.Table.from_batches([batch]).cast(MEASURED)
+        for table in streamed(connection, query, parameters, ROWS_WRITTEN):
+            yield table.cast(MEASURED)
 
 
 def _texts(lake: Lake) -> str:
     """The SQL for each different text of a source: a document that has it, how many do, and the one document
     in the lake whose values it can take over, at the present stamp where there is one."""
-    nothing = "(SELECT NULL::VARCHAR AS doc_id, '' AS content_hash, '' AS signal_version LIMIT 0)"
+    known = lake.or_nothing(TABLE, "doc_id", "content_hash", "signal_version")
     return f"""
         WITH present AS (
             SELECT content_hash, min(doc_id) AS doc_id, count(*) AS documents
@@ -185,7 +178,7 @@ def _texts(lake: Lake) -> str:
                 arg_min(
                     {{doc_id: doc_id, stamp: signal_version}}, (signal_version IS DISTINCT FROM $2, doc_id)
                 ) AS before
-            FROM {TABLE if lake.exists(TABLE) else nothing} SEMI JOIN present USING (content_hash)
+            FROM {known} SEMI JOIN present USING (content_hash)
             GROUP BY content_hash
         )
         SELECT present.*, before.doc_id AS known_as, before.stamp
