@@ -22,6 +22,7 @@ from filtering import PROJECT, machine, write_corpus
 
 from assets.filters import parity, plan
 from assets.filters.contamination import index_items, load_benchmark, packaged_benchmarks
+from assets.filters.duplicates import NearDuplicatePolicy
 from assets.filters.language import identify
 from assets.filters.signals import GROUP_VERSIONS, measure
 from assets.rules import held, judge, load_rules, of_profile
@@ -47,7 +48,7 @@ def steps(source: Path, out: Path, megabytes: float) -> dict[str, float]:
 
     tables = read()
     index = index_items([load_benchmark(path) for path in packaged_benchmarks()])
-    everything = plan.Plan(of_profile(load_rules(), "web"))
+    everything = plan.Plan(of_profile(load_rules(), "web"), near=NearDuplicatePolicy())
     evidence = [plan.examine(table, everything) for table in tables]
     rules = held(everything.rules, evidence[0].column_names)
     found: dict[str, float] = {}
@@ -72,8 +73,8 @@ def steps(source: Path, out: Path, megabytes: float) -> dict[str, float]:
     cost("signals, all groups", each(partial(_measure, measure, None)))
     cost("signals of parity", each(lambda table: parity.measure(table["text"])))
     cost("language", each(lambda table: identify(table["text"])))
-    cost("signatures and sketches", each(lambda table: plan._digest(table, everything.near)))
-    cost("benchmark items", each(lambda table: plan._leaks(table, index)))
+    cost("signatures and sketches", each(lambda table: plan.digests(table, everything.near)))
+    cost("benchmark items", each(lambda table: plan.leaks(table, index)))
     cost("judge by the rules", lambda: [judge(known, rules) for known in evidence])
     return found
 

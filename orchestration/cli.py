@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -284,11 +285,12 @@ def filter_(
     _standalone(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
-        {"language": identify or language is not None, "expected": language, "duplicates": dedup},
-        against,
+        {"language": identify or language is not None, "expected": language},
         {"out": out, "format": format, "runner": engine, "workers": workers},
-        profile,
-        rules,
+        dedup=dedup,
+        against=against,
+        profile=profile,
+        rules=rules,
     )
 
 
@@ -308,8 +310,8 @@ def dedup(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
         {"signals": False, "language": False},
-        [],
         {"out": out, "format": format, "runner": engine, "workers": workers},
+        dedup=True,
     )
 
 
@@ -329,9 +331,9 @@ def decontaminate(
     _standalone(
         inputs,
         {"reader": reader, "text_column": text_column, "id_column": id_column},
-        {"signals": False, "language": False, "duplicates": False},
-        against,
+        {"signals": False, "language": False},
         {"out": out, "format": format, "runner": engine, "workers": workers},
+        against=against,
     )
 
 
@@ -367,39 +369,44 @@ def _standalone(
     inputs: list[str],
     reading: dict[str, str | None],
     steps: dict[str, Any],
-    against: list[Path],
     writing: dict[str, Any],
+    *,
+    dedup: bool = False,
+    against: Sequence[Path] = (),
     profile: str | None = None,
     rules: Path | None = None,
 ) -> None:
-    from assets.filters.contamination import ContaminationPolicy, index_items, load_benchmark
-    from assets.filters.duplicates import NearDuplicatePolicy
     from assets.filters.edits import editor_of
-    from assets.filters.plan import Plan, known_signals
+    from assets.filters.plan import Plan
     from assets.filters.policies import load_policy
-    from assets.rules import RULES, held, load_rules, of_profile
+    from assets.rules import RULES, load_rules, of_profile
     from assets.sources.inputs import Reading, find_inputs
     from assets.sources.rows import SourceError
     from orchestration import standalone
 
+    policies = settings.policies_file()
     try:
-        # Profile parity is judged by datatrove's own statistics instead.
-        parity = profile == "parity"
-        steps = {"signals": not parity, "parity": parity, **steps}
-        policies = settings.policies_file()
-        steps["near"] = load_policy(NearDuplicatePolicy, "near_duplicates", policies)
+        if dedup:
+            from assets.filters.duplicates import NearDuplicatePolicy
+
+            steps["near"] = load_policy(NearDuplicatePolicy, "near_duplicates", policies)
         if against:
+            from assets.filters.contamination import ContaminationPolicy, index_items, load_benchmark
+
             looked_for = load_policy(ContaminationPolicy, "contamination", policies)
             steps["against"] = index_items([load_benchmark(path) for path in against], looked_for)
         if profile:
             steps["editor"] = editor_of(profile, policies)
+        if profile == "parity":
+            # Judged by datatrove's own statistics instead.
+            steps |= {"signals": False, "parity": True}
         plan = Plan(of_profile(load_rules(rules or RULES), profile or "web"), **steps)
-        if not profile:
-            # Who looks for copies or leaks alone asked for no other rule.
-            plan = replace(plan, rules=held(plan.rules, known_signals(plan)))
         outcome = standalone.run(Reading(*find_inputs(inputs, **reading)), plan, **writing)
     except (SourceError, ValueError, OSError) as error:
         _refuse(error)
+    if not profile:
+        # Who looks for copies or leaks alone asked for no other rule.
+        outcome = replace(outcome, not_held=())
     standalone.report(console, outcome)
 
 

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
 
 from assets import settings
+from assets.documents import MESSAGES
 from assets.intervals import wilson
 from assets.privacy.actions import ANY, actions_for, load_actions
 from assets.privacy.findings import find_pii
 from assets.privacy.keys import VARIABLE, PiiKey, load_key
 from assets.privacy.redaction import redact
 from assets.sources.inputs import Reading
-from orchestration.standalone import FORMATS, SHOWN
+from orchestration.standalone import FORMATS, plainly, report_refused
 
 FINDINGS = pa.schema(
     [
@@ -91,22 +91,17 @@ def run(reading: Reading, out: Path, redacted: Path | None, language: str | None
 
 def report(console: Console, outcome: Outcome) -> None:
     """Prints what was found, by entity, and never a value."""
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say = plainly(console)
     for entity, count in outcome.findings.most_common():
         share = wilson(outcome.documents_by_entity[entity], outcome.documents)
         say(f"{entity:16} {count:>9,}  in {share.percent()} of the documents")
     share = wilson(outcome.with_findings, outcome.documents)
     say(f"Personal data in {outcome.with_findings:,} documents: {share.percent()}")
-    for row in outcome.refused.slice(0, SHOWN).to_pylist():
-        say(f"{row['file']}, {row['position']}: {row['error']}")
-    if outcome.refused.num_rows:
-        say(f"{outcome.refused.num_rows:,} rows could not be read")
+    report_refused(console, outcome.refused, "they are not searched")
 
 
 def _prepared(reading: Reading, language: str | None) -> Iterator[pa.Table]:
     """Batches with the columns that finding and redaction ask for."""
-    from assets.documents import MESSAGES
-
     for batch in reading:
         rows = batch.num_rows
         yield pa.table(

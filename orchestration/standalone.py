@@ -58,6 +58,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     dropped: Counter[str] = Counter()
     documents = 0
+    known: set[str] = set()
     map_batches = partial(engine.map_batches, runner=runner, workers=workers)
     # Files without a document in them leave tables with columns and no rows.
     batches = chain([TEXT.empty_table()], reading)
@@ -71,9 +72,9 @@ def run(
             decisions(decided)
             kept(batch.filter(pc.equal(decided["verdict"], KEEP)))
             documents += decided.num_rows
+            known.update(decided.column_names)
             dropped.update(reason for reason in decided["reason"].to_pylist() if reason)
         quarantine(reading.quarantine)
-    known = plans.known_signals(plan)
     return Outcome(
         rules=held(plan.rules, known),
         not_held=tuple(rule for rule in plan.rules if rule.signal not in known),
@@ -86,7 +87,7 @@ def run(
 
 def report(console: Console, outcome: Outcome) -> None:
     """Prints what happened: each rule with how many of the documents that came to it it dropped."""
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say = plainly(console)
     rules = [rule for rule in outcome.rules if rule.action == "drop"]
     limits = [f"{rule.name}: {rule.fails_if}" for rule in rules]
     width = max(map(len, limits), default=0)
@@ -101,11 +102,21 @@ def report(console: Console, outcome: Outcome) -> None:
         say(f"Not held, their signal was not asked for or is not known here: {names}")
     for name in outcome.without:
         say(f"{name}: no documents in it")
-    if outcome.refused.num_rows:
-        rows = outcome.refused.slice(0, SHOWN).to_pylist()
-        for row in rows:
-            say(f"{row['file']}, {row['position']}: {row['error']}")
-        say(f"{outcome.refused.num_rows:,} rows could not be read: see quarantine")
+    report_refused(console, outcome.refused, "see quarantine")
+
+
+def plainly(console: Console) -> Callable[[str], None]:
+    """Prints a line as it is: names and errors are no markup, and a terminal's width breaks nothing."""
+    return partial(console.print, markup=False, highlight=False, soft_wrap=True)
+
+
+def report_refused(console: Console, refused: pa.Table, where: str) -> None:
+    """Prints the first of the rows that could not be read, and how many there are."""
+    say = plainly(console)
+    for row in refused.slice(0, SHOWN).to_pylist():
+        say(f"{row['file']}, {row['position']}: {row['error']}")
+    if refused.num_rows:
+        say(f"{refused.num_rows:,} rows could not be read: {where}")
 
 
 Write = Callable[[pa.Table], None]

@@ -141,5 +141,5 @@ def test_scripts_without_spaces_are_not_asked_for_long_words() -> None:
     short = [each for each in RULES if each.name == "short_words"]
     assert judge(measured, short, "web")["failed"].to_pylist() == [[], ["short_words"]]
     documents = pa.table({"id": ["zh", "en"], "text": texts})
-    plan = Plan(tuple(short), duplicates=False)
+    plan = Plan(tuple(short))
     assert judge_arrow(examine(documents, plan), short)["reason"].to_pylist() == [None, "short_words"]

@@ -6,19 +6,22 @@ It knows neither files nor the lake, so that any documents can go through it, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.documents import content_hash
-from assets.filters.contamination import Index
-from assets.filters.duplicates import NearDuplicatePolicy
 from assets.rules import Rule, held, judge
 from assets.spool import Spool
+
+if TYPE_CHECKING:
+    from assets.filters.contamination import Index
+    from assets.filters.duplicates import NearDuplicatePolicy
 
 Batch = tuple[pa.Table, pa.Table]
 """Documents (id, text) and what is known of them, row by row."""
@@ -43,8 +46,7 @@ class Plan:
         signals: Measure every signal.
         language: Identify the language.
         expected: The language that documents are to be in; without one none is wrong.
-        duplicates: Look for exact and near duplicates among all documents; texts then wait on disk.
-        near: How near a near duplicate is.
+        near: Look for exact and near duplicates, so near, among all documents; texts then wait on disk.
         parity: Measure what datatrove measures.
         editor: Hand on the texts as this editor leaves them, beside a record of each edit.
         against: Benchmark items to look for.
@@ -54,10 +56,9 @@ class Plan:
     signals: bool = True
     language: bool = True
     expected: str | None = None
-    duplicates: bool = True
+    near: NearDuplicatePolicy | None = None
     parity: bool = False
     editor: str | None = None
-    near: NearDuplicatePolicy = field(default_factory=NearDuplicatePolicy)
     against: Index | None = None
 
 
@@ -68,74 +69,69 @@ def decisions(
 
     Args:
         batches: Tables with id and text; ids are unique over all of them.
-        spool: A file for texts while duplicates or benchmark items are looked for over all documents.
+        spool: A file for texts while duplicates are looked for among all documents.
     """
     examined = map_batches(partial(examine, plan=plan), batches)
-    if plan.duplicates:
-        examined = _over_all(examined, plan, spool)
+    if plan.near:
+        examined = _over_all(examined, plan.near, spool)
     for documents, evidence in examined:
         decided = judge(evidence, held(plan.rules, evidence.column_names))
-        id, *known = evidence.columns
-        columns = [id, *decided.columns, *known]
-        names = ["id", *decided.column_names, *evidence.column_names[1:]]
-        if "edited" in names:
-            at = names.index("edited")
-            names.pop(at)
-            edited = columns.pop(at).cast(documents.schema.field("text").type)
+        if "edited" in evidence.column_names:
+            edited = evidence["edited"].cast(documents.schema.field("text").type)
             documents = documents.set_column(documents.column_names.index("text"), "text", edited)
-        yield documents, pa.Table.from_arrays(columns, names)
+            evidence = evidence.drop_columns(["edited"])
+        yield documents, _beside(evidence.select(["id"]), decided, evidence.drop_columns(["id"]))
 
 
 def examine(documents: pa.Table, plan: Plan) -> pa.Table:
     """What the documents of one batch show each by itself, and what will tell them from copies."""
-    names, columns = ["id"], [documents["id"]]
+    texts = documents["text"]
+    shown = [documents.select(["id"])]
     if plan.signals:
         from assets.filters.signals import measure
 
-        measured = measure(documents["text"])
-        names += measured.column_names
-        columns += measured.columns
+        shown.append(measured := measure(texts))
     if plan.parity:
         from assets.filters import parity
         from assets.filters.edits import DATATROVE
 
-        statistics = parity.measure(documents["text"])
-        if plan.editor != DATATROVE:
-            statistics = statistics.drop_columns(["edited"])
-        names += statistics.column_names
-        columns += statistics.columns
-    if plan.editor and "edited" not in names:
+        statistics = parity.measure(texts)
+        shown.append(statistics if plan.editor == DATATROVE else statistics.drop_columns(["edited"]))
+    if plan.editor and "edited" not in shown[-1].column_names:
         from assets.filters.edits import edit_by
 
-        names += ["edited", "edits"]
-        columns += edit_by(plan.editor, documents["text"])
-    if plan.signals and not plan.language:
-        # Without a language every text is held to be in the one that the profile is for.
-        names += ["english_stop_words", "spaced_word_length"]
-        columns += [measured["stop_word_count"], measured["mean_word_length"]]
+        shown.append(pa.table(edit_by(plan.editor, texts), ["edited", "edits"]))
+    found = None
     if plan.language:
         from assets.filters.language import identify
 
-        found = identify(documents["text"])
-        names += found.column_names
-        columns += found.columns
-        if plan.signals:
-            names += ["english_stop_words", "spaced_word_length"]
-            columns.append(_english_stop_words(measured["stop_word_count"], found))
-            columns.append(_spaced_word_length(measured["mean_word_length"], found))
+        shown.append(found := identify(texts))
         if plan.expected:
             other = pc.not_equal(found["language"], plan.expected)
-            names.append("other_language_score")
-            columns.append(pc.if_else(other, found["language_score"].cast(pa.float64()), 0.0))
+            score = pc.if_else(other, found["language_score"].cast(pa.float64()), 0.0)
+            shown.append(pa.table({"other_language_score": score}))
+    if plan.signals:
+        shown.append(_by_language(measured, found))
     if plan.against:
-        found = _leaks(documents, plan.against)
-        names += found.column_names
-        columns += found.columns
-    if plan.duplicates:
-        digested = _digest(documents, plan.near)
-        names += digested.column_names
-        columns += digested.columns
-    return pa.Table.from_arrays(columns, names)
+        shown.append(leaks(documents, plan.against))
+    if plan.near:
+        shown.append(digests(documents, plan.near))
+    return _beside(*shown)
+
+
+def _by_language(measured: pa.Table, found: pa.Table | None) -> pa.Table:
+    """The signals that say nothing of some languages, null there. Where no language was looked for, every text
+    is held to be in the one that the profile is for."""
+    stop_words, length = measured["stop_word_count"], measured["mean_word_length"]
+    if found is not None:
+        stop_words, length = _english_stop_words(stop_words, found), _spaced_word_length(length, found)
+    return pa.table({"english_stop_words": stop_words, "spaced_word_length": length})
+
+
+def _beside(*tables: pa.Table) -> pa.Table:
+    """The columns of tables of the same documents."""
+    columns = [column for table in tables for column in table.columns]
+    return pa.Table.from_arrays(columns, [name for table in tables for name in table.column_names])
 
 
 def _english_stop_words(count: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedArray:
@@ -155,27 +151,7 @@ def _spaced_word_length(length: pa.ChunkedArray, found: pa.Table) -> pa.ChunkedA
     return pc.if_else(unspaced, None, length)
 
 
-def known_signals(plan: Plan) -> frozenset[str]:
-    """The signals that a plan's steps give."""
-    names: set[str] = set()
-    if plan.signals:
-        from assets.filters.signals import SIGNALS
-
-        names |= {"english_stop_words", "spaced_word_length", *(signal.name for signal in SIGNALS)}
-    if plan.parity:
-        from assets.filters import parity
-
-        names |= {signal.name for signal in parity.SIGNALS}
-    if plan.language and plan.expected:
-        names.add("other_language_score")
-    if plan.duplicates:
-        names |= {"exact_duplicate", "near_duplicate"}
-    if plan.against:
-        names.add("contamination_overlap")
-    return frozenset(names)
-
-
-def _over_all(examined: Iterable[Batch], plan: Plan, spool: Path) -> Iterator[Batch]:
+def _over_all(examined: Iterable[Batch], policy: NearDuplicatePolicy, spool: Path) -> Iterator[Batch]:
     """The same batches, with what only all documents together show."""
     waiting: Spool | None = None
     parts: list[pa.Table] = []
@@ -185,38 +161,32 @@ def _over_all(examined: Iterable[Batch], plan: Plan, spool: Path) -> Iterator[Ba
         parts.append(evidence)
     if waiting is None:
         return
-    documents = waiting.read()
     evidence = pa.concat_tables(parts)
     del parts
-    evidence = _with(evidence.drop_columns(DIGEST), _copies(evidence, plan))
-    yield documents.slice(0, 0), evidence.slice(0, 0)
+    evidence = _beside(evidence.drop_columns(DIGEST), _copies(evidence, policy))
+    # Where no document waited, the columns still say what was looked for.
+    yield waiting.schema.empty_table(), evidence.slice(0, 0)
     start = 0
     for batch in waiting:
         yield batch, evidence.slice(start, batch.num_rows)
         start += batch.num_rows
 
 
-def _with(evidence: pa.Table, more: pa.Table) -> pa.Table:
-    return pa.Table.from_arrays(
-        [*evidence.columns, *more.columns], [*evidence.column_names, *more.column_names]
-    )
-
-
 DIGEST = ["content_hash", "length", "bands", "sketch"]
 
 
-def _digest(documents: pa.Table, policy: NearDuplicatePolicy) -> pa.Table:
+def digests(documents: pa.Table, policy: NearDuplicatePolicy) -> pa.Table:
     """What tells documents from copies of each other, as columns (DIGEST)."""
     from assets.filters.duplicates import digest
 
-    digests = digest(documents.select(["text"]), policy)
+    digested = digest(documents.select(["text"]), policy)
     hashes = pa.array([content_hash(text.as_py()) for text in documents["text"]], pa.string())
-    packed = digests.packed()
-    columns = [hashes, digests.facts["characters"], packed["bands"], packed["sketch"]]
+    packed = digested.packed()
+    columns = [hashes, digested.facts["characters"], packed["bands"], packed["sketch"]]
     return pa.Table.from_arrays(columns, DIGEST)
 
 
-def _copies(evidence: pa.Table, plan: Plan) -> pa.Table:
+def _copies(evidence: pa.Table, policy: NearDuplicatePolicy) -> pa.Table:
     """Whether each document is a copy, exact or near, of a better one, and of which."""
     from assets.filters.duplicates import NOASSERTION, Digests, cluster
 
@@ -228,7 +198,7 @@ def _copies(evidence: pa.Table, plan: Plan) -> pa.Table:
         "license": pa.repeat(NOASSERTION, rows),
         "characters": evidence["length"],
     }
-    found = cluster([Digests.unpacked(pa.table(facts), evidence)], plan.near)
+    found = cluster([Digests.unpacked(pa.table(facts), evidence)], policy)
     found = found.filter(pc.invert(found["is_keeper"]))
     at = pc.index_in(ids, found["doc_id"].combine_chunks())
     relation, keeper = found["relation"].take(at), found["keeper_id"].take(at)
@@ -238,7 +208,7 @@ def _copies(evidence: pa.Table, plan: Plan) -> pa.Table:
     return pa.Table.from_arrays([keeper, exact, near, similarity], names)
 
 
-def _leaks(documents: pa.Table, index: Index) -> pa.Table:
+def leaks(documents: pa.Table, index: Index) -> pa.Table:
     """The benchmark item that each document holds most of."""
     from assets.filters.contamination import find_items
 
