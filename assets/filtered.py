@@ -41,13 +41,19 @@ DOCUMENTS = dg.AssetKey(["raw", "documents"])
 
 # Everything in this stage that reads text reads it through these.
 TEXT_CODE = ("filters/buffers.py", "filters/characters.py", "filters/kernels.py")
-
-
-# Everything that compares documents folds them first and takes its numbers from one file.
-COMPARING_CODE = ("filters/folding.py", str(settings.policies_file()), *TEXT_CODE)
-
-
-EDITING_CODE = ("filters/edits.py", "filters/parity_kernels.py", str(settings.policies_file()), *TEXT_CODE)
+# What lines are told by, and datatrove's reading of a text: signals count what an editor would do.
+LINE_CODE = (
+    "filters/english_words.py",
+    "filters/parity.py",
+    "filters/parity_kernels.py",
+    "filters/phrases.py",
+    "filters/phrases.tsv",
+    *TEXT_CODE,
+)
+POLICY_CODE = ("filters/policies.py", str(settings.policies_file()))
+# Everything that compares documents folds them first.
+COMPARING_CODE = ("filters/folding.py", *POLICY_CODE, *TEXT_CODE)
+EDITING_CODE = ("filters/edits.py", *POLICY_CODE, *LINE_CODE)
 PRIVACY_CODE = ("privacy", str(settings.redaction_file()), *EDITING_CODE)
 
 
@@ -62,13 +68,8 @@ PRIVACY_CODE = ("privacy", str(settings.redaction_file()), *EDITING_CODE)
         "filters/fasttext_inference.py",
         "filters/language.py",
         "filters/measured.py",
-        "filters/english_words.py",
-        "filters/parity.py",
-        "filters/parity_kernels.py",
-        "filters/phrases.py",
-        "filters/phrases.tsv",
         "filters/signals.py",
-        *TEXT_CODE,
+        *LINE_CODE,
     ),
 )
 def signals(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
@@ -116,10 +117,10 @@ def _parity_signals(lake: Lake, source: str) -> Iterator[pa.Table]:
 
 def _distributions(lake: Lake, source: str) -> str:
     """Each signal that a rule of the profile asks for, with the rule's threshold as it stands today."""
-    from assets.filters.measured import SIGNAL_COLUMNS
+    from assets.filters.signals import SIGNALS
 
     profile = SOURCES[source].profile
-    limits: dict[str, list[tuple[str, float]]] = {each.name: [] for each in SIGNAL_COLUMNS}
+    limits: dict[str, list[tuple[str, float]]] = {each.name: [] for each in SIGNALS}
     for rule in load_rules():
         if rule.applies_to(profile) and rule.signal in limits:
             limits[rule.signal].append((rule.comparison, rule.threshold))

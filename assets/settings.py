@@ -13,26 +13,29 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def _path(variable: str, default: str) -> Path:
+    """What a variable names, or a place in the project."""
+    return Path(os.environ.get(variable) or PROJECT / default).resolve()
+
+
 def home() -> Path:
     """Everything a run leaves behind: the lake, Dagster's history, releases. `WINNOW_HOME` moves it."""
-    return Path(os.environ.get("WINNOW_HOME") or PROJECT / "var").resolve()
+    return _path("WINNOW_HOME", "var")
 
 
 def sources_file() -> Path:
     """The file that names the sources. `WINNOW_SOURCES` points at another one."""
-    return Path(os.environ.get("WINNOW_SOURCES") or PROJECT / "assets" / "sources" / "sources.yaml").resolve()
+    return _path("WINNOW_SOURCES", "assets/sources/sources.yaml")
 
 
 def gates_file() -> Path:
     """The file of gates that the verdict is made of. `WINNOW_GATES` points at another one."""
-    return Path(os.environ.get("WINNOW_GATES") or PROJECT / "assets" / "evals" / "gates.yaml").resolve()
+    return _path("WINNOW_GATES", "assets/evals/gates.yaml")
 
 
 def policies_file() -> Path:
     """The file that says how documents are compared. `WINNOW_POLICIES` points at another one."""
-    return Path(
-        os.environ.get("WINNOW_POLICIES") or PROJECT / "assets" / "filters" / "policies.yaml"
-    ).resolve()
+    return _path("WINNOW_POLICIES", "assets/filters/policies.yaml")
 
 
 def benchmark_files() -> tuple[Path, ...]:
@@ -71,9 +74,7 @@ def workers() -> int:
 
 def redaction_file() -> Path:
     """What is done with each kind of personal value. `WINNOW_REDACTION` points at another file."""
-    return Path(
-        os.environ.get("WINNOW_REDACTION") or PROJECT / "assets" / "privacy" / "actions.csv"
-    ).resolve()
+    return _path("WINNOW_REDACTION", "assets/privacy/actions.csv")
 
 
 def lake_root() -> Path:

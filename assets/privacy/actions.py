@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -94,30 +94,26 @@ def replacement(entity: str, value: str, seed: str, action: str) -> str:
     if action == "mask":
         return re.sub(r"\w", "*", value)
     if action == "surrogate":
-        return SURROGATES[entity](seed)
+        return SURROGATES[entity].format(name=seed[:10], digits=f"{int(seed, 16) % 10_000:04}")
     return f"<{entity}>"
-
-
-def _digits(seed: str, count: int) -> str:
-    return str(int(seed, 16))[-count:].zfill(count)
 
 
 # Values that are told from real ones at sight, and that no recogniser takes for one: an address under a
 # domain kept for that, a country code that there is not, a number of zeros.
-SURROGATES: Mapping[str, Callable[[str], str]] = MappingProxyType(
+SURROGATES: Mapping[str, str] = MappingProxyType(
     {
-        "EMAIL_ADDRESS": lambda seed: f"person-{seed[:10]}@redacted.invalid",
-        "PHONE_NUMBER": lambda seed: f"+999 000 {_digits(seed, 4)}",
-        "CREDIT_CARD": lambda seed: f"0000 0000 0000 {_digits(seed, 4)}",
-        "IBAN_CODE": lambda seed: f"XX00 0000 0000 {_digits(seed, 4)}",
-        "IP_ADDRESS": lambda seed: f"host-{seed[:10]}",
-        "MAC_ADDRESS": lambda seed: f"adapter-{seed[:10]}",
-        "US_SSN": lambda seed: f"000-00-{_digits(seed, 4)}",
-        "CRYPTO": lambda seed: f"wallet-{seed[:10]}",
-        "KR_RRN": lambda seed: f"000000-000{_digits(seed, 4)}",
-        "KR_FRN": lambda seed: f"000000-500{_digits(seed, 4)}",
-        "KR_BRN": lambda seed: f"000-00-0{_digits(seed, 4)}",
-        "KR_PASSPORT": lambda seed: f"passport-{seed[:10]}",
-        "KR_DRIVER_LICENSE": lambda seed: f"00-00-00{_digits(seed, 4)}-00",
+        "EMAIL_ADDRESS": "person-{name}@redacted.invalid",
+        "PHONE_NUMBER": "+999 000 {digits}",
+        "CREDIT_CARD": "0000 0000 0000 {digits}",
+        "IBAN_CODE": "XX00 0000 0000 {digits}",
+        "IP_ADDRESS": "host-{name}",
+        "MAC_ADDRESS": "adapter-{name}",
+        "US_SSN": "000-00-{digits}",
+        "CRYPTO": "wallet-{name}",
+        "KR_RRN": "000000-000{digits}",
+        "KR_FRN": "000000-500{digits}",
+        "KR_BRN": "000-00-0{digits}",
+        "KR_PASSPORT": "passport-{name}",
+        "KR_DRIVER_LICENSE": "00-00-00{digits}-00",
     }
 )

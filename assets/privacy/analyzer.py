@@ -47,12 +47,10 @@ def _enhance(result: RecognizerResult, recognizer: EntityRecognizer, text: str, 
     if not recognizer.context or result.score >= enhancer.MAX_SCORE:
         return
     words = [word.lower() for word in recognizer.context]
-    # Up to the end of the token that the match begins in.
-    before = text[: result.end].lower()
+    # The match's own token counts as well, and may reach beyond it.
+    before = text[: _token_end(text, result.end)].lower()
     if not any(word in before for word in words):
-        end = _token_end(text, result.end)
-        if end == result.end or not any(word in text[:end].lower() for word in words):
-            return
+        return
     near = _words_before(text, result.start, language)
     if any(word in one for word in words for one in near):
         score = max(

@@ -24,15 +24,12 @@ LOOK_ALIKE = {
     **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
 }
 
-_HIDDEN = re.compile(f"[{HIDDEN}]")
+_HIDDEN, _FORM = re.compile(f"[{HIDDEN}]"), re.compile(f"[{FORMS}]")
 # A word that has both: a whole word of another script is that script's.
 _ALIKE = "".join(LOOK_ALIKE)
 _MIXED = re.compile(rf"\S*(?:[A-Za-z@]\S*[{_ALIKE}]|[{_ALIKE}]\S*[A-Za-z@])\S*")
 
-CANDIDATE = (
-    "[" + "".join(f"\\x{{{ord(c):X}}}" if c != "-" else "-" for c in HIDDEN + FORMS) + "]"
-    rf"|@[^\s]*[{_ALIKE}]|[{_ALIKE}][^\s]*@"
-)
+CANDIDATE = rf"[{HIDDEN}{FORMS}]|@[^\s]*[{_ALIKE}]|[{_ALIKE}][^\s]*@"
 """The RE2 pattern that every text matches in which something may be disguised."""
 
 
@@ -52,7 +49,7 @@ def plain(text: str) -> tuple[str, list[int]] | None:
             continue
         if at in alike:
             character = LOOK_ALIKE[character]
-        elif "\uff01" <= character <= "\uff5e" or "\U0001d400" <= character <= "\U0001d7ff":
+        elif _FORM.match(character):
             character = unicodedata.normalize("NFKC", character)
         characters += character
         places += [at] * len(character)

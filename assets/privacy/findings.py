@@ -152,12 +152,16 @@ def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Windo
     """Each window that can hold a finding, with its language and the entities it can hold."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    windows = _undisguised(_windows(documents.column("text")))
+    windows = _windows(documents.column("text"))
     while batch := list(islice(windows, BATCH)):
         texts = pa.array([window.text for window in batch], pa.large_string())
-        some = pc.match_substring_regex(texts, ANYTHING)
-        batch = [window for window, any_ in zip(batch, some.to_pylist(), strict=True) if any_]
-        texts = texts.filter(some)
+        if undisguised := _undisguised(batch, texts):
+            batch += undisguised
+            more = pa.array([window.text for window in undisguised], pa.large_string())
+            texts = pa.concat_arrays([texts, more])
+        some = _matching(texts, ANYTHING)
+        batch = [batch[at] for at in some]
+        texts = texts.take(pa.array(some, pa.int64()))
         matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
         hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
         for i, window in enumerate(batch):
@@ -167,14 +171,14 @@ def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Windo
                 yield window, language, entities
 
 
-def _undisguised(windows: Iterator[_Window]) -> Iterator[_Window]:
-    """Each window as it stands, and once more as it reads where something in it is disguised."""
-    while batch := list(islice(windows, BATCH)):
-        yield from batch
-        texts = pa.array([window.text for window in batch], pa.large_string())
-        for at in np.flatnonzero(pc.match_substring_regex(texts, CANDIDATE)):
-            if (found := plain(batch[at].text)) is not None:
-                yield replace(batch[at], text=found[0], places=found[1])
+def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
+    """The windows in which something is disguised, as they read: to be searched besides, not instead."""
+    found = ((windows[at], plain(windows[at].text)) for at in _matching(texts, CANDIDATE))
+    return [replace(window, text=read[0], places=read[1]) for window, read in found if read is not None]
+
+
+def _matching(texts: pa.Array, pattern: str) -> list[int]:
+    return np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist()
 
 
 def _windows(texts: pa.ChunkedArray) -> Iterator[_Window]:

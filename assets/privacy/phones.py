@@ -1,4 +1,4 @@
-"""Whether a text can hold a valid phone number at all: cheap, and only ever wrong by saying yes.
+"""Where a text can hold a valid phone number at all: cheap, and only ever wrong by saying too much.
 
 libphonenumber tries to read every run of digits as a number of every region, which takes most of the time of
 looking for personal data: dates and versions are runs of digits. Here a run is held against the regions' own
@@ -62,10 +62,6 @@ class PhoneFilter:
                 )
             )
         return plans
-
-    def possible(self, text: str) -> bool:
-        """Whether some digits of a text could be a valid number; no only where none is."""
-        return any(self._possible(run) for run in RUN.finditer(text))
 
     def masked(self, text: str) -> str | None:
         """The text, as long as it was, with digits in possible numbers only; None where there are none.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from assets.privacy.phones import GAP
+
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine, EntityRecognizer
     from presidio_analyzer.nlp_engine import NlpEngine
@@ -25,12 +27,6 @@ numbers have no least length (DE): on prose it finds fourteen times what the Uni
 """
 
 NO_ADDRESS = r"[!#$%&'*+\-/=?^_`{|}~\.\w]++(?!@\w+([-.]\w+)*\.\w)(*SKIP)(*FAIL)"
-
-# What libphonenumber lets stand between two digits of a number: at most four of these.
-_PHONE_GAP = (
-    r"[-x\x{2010}-\x{2015}\x{2212}\x{30FC}\x{FF0D}-\x{FF0F} \x{A0}\x{AD}\x{200B}\x{2060}\x{3000}()"
-    r"\x{FF08}\x{FF09}\x{FF3B}\x{FF3D}.\[\]/~\x{2053}\x{223C}\x{FF5E}X]{0,4}"
-)
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ RECOGNIZERS = (
     Recognizer(
         "PHONE_NUMBER",
         "PhoneRecognizer",
-        r"\p{Nd}(?:" + _PHONE_GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}",
+        r"\p{Nd}(?:" + GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}",
     ),
     Recognizer(
         "CREDIT_CARD",
