@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from assets.filters.buffers import code_point
 from assets.filters.characters import LETTER, SPACE
 
 MAGIC, VERSION = 793712314, 12
@@ -261,7 +262,7 @@ def _classify(  # type: ignore[no-untyped-def]
             divides = at == stop
             width = 1
             if not divides:
-                point, width = _point(data, at)
+                point, width = code_point(data, at)
                 kind = flags[point]
                 divides = point == 0 or kind & SPACE != 0
                 letters[text] += kind & LETTER != 0
@@ -288,28 +289,6 @@ def _classify(  # type: ignore[no-untyped-def]
         hidden *= np.float32(1.0 / (inputs + 1))
         labels[text], scores[text] = _best(hidden, output, left, right, classes)
     return labels, scores, letters
-
-
-@njit(nogil=True, cache=True)
-def _point(data, at):  # type: ignore[no-untyped-def]
-    """The code point at a place of valid UTF-8, and its bytes."""
-    lead = np.uint32(data[at])
-    if lead < 0x80:
-        return lead, 1
-    if lead < 0xE0:
-        return (lead & 0x1F) << 6 | np.uint32(data[at + 1] & 0x3F), 2
-    if lead < 0xF0:
-        return (
-            (lead & 0x0F) << 12 | np.uint32(data[at + 1] & 0x3F) << 6 | np.uint32(data[at + 2] & 0x3F),
-            3,
-        )
-    return (
-        (lead & 0x07) << 18
-        | np.uint32(data[at + 1] & 0x3F) << 12
-        | np.uint32(data[at + 2] & 0x3F) << 6
-        | np.uint32(data[at + 3] & 0x3F),
-        4,
-    )
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from assets.filters import characters
-from assets.filters.buffers import from_text_buffers, text_buffers
+from assets.filters.buffers import code_point, from_text_buffers, text_buffers
 
 SPACE = 0x20
 DROPPED = 0
@@ -80,24 +80,8 @@ def _fold(data, offsets, table):  # type: ignore[no-untyped-def]
         begin = size
         gap = alone = False
         while at < stop:
-            lead = np.uint32(data[at])
-            if lead < 0x80:
-                point = lead
-                at += 1
-            elif lead < 0xE0:
-                point = (lead & 0x1F) << 6 | (data[at + 1] & 0x3F)
-                at += 2
-            elif lead < 0xF0:
-                point = (lead & 0x0F) << 12 | np.uint32(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F)
-                at += 3
-            else:
-                point = (
-                    (lead & 0x07) << 18
-                    | np.uint32(data[at + 1] & 0x3F) << 12
-                    | np.uint32(data[at + 2] & 0x3F) << 6
-                    | (data[at + 3] & 0x3F)
-                )
-                at += 4
+            point, width = code_point(data, at)
+            at += width
             entry = table[point]
             point = entry & np.uint32(0x1FFFFF)
             if point == SPACE:

@@ -7,7 +7,8 @@ editors would do to a line is decided by the same code whether it is counted or 
 
 All of it is one file because numba's cache watches only the file that a compiled function stands in: a count
 that moved in another file would leave compiled code writing to the old place. For the same reason a changed
-flag in characters.py or mark in phrases.py needs an edit here.
+flag in characters.py or mark in phrases.py needs an edit here. Only `code_point` stands elsewhere: UTF-8
+doesn't change.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from assets.filters.buffers import code_point
 from assets.filters.characters import (
     ARABIC,
     BREAK,
@@ -443,24 +445,8 @@ def _decode(data, start, stop, flags, points, kinds):  # type: ignore[no-untyped
         size += 1
         at += 1
     while at < stop:
-        lead = np.uint32(data[at])
-        if lead < 0x80:
-            point = lead
-            at += 1
-        elif lead < 0xE0:
-            point = (lead & 0x1F) << 6 | (data[at + 1] & 0x3F)
-            at += 2
-        elif lead < 0xF0:
-            point = (lead & 0x0F) << 12 | np.uint32(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F)
-            at += 3
-        else:
-            point = (
-                (lead & 0x07) << 18
-                | np.uint32(data[at + 1] & 0x3F) << 12
-                | np.uint32(data[at + 2] & 0x3F) << 6
-                | (data[at + 3] & 0x3F)
-            )
-            at += 4
+        point, width = code_point(data, at)
+        at += width
         points[size] = point
         kinds[size] = flags[point]
         size += 1

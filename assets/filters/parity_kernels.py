@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from assets.filters import characters
+from assets.filters.buffers import code_point
 from assets.filters.english_words import Words
 
 # What a character is to datatrove: its own flags, indexed by code point.
@@ -184,26 +185,8 @@ def decode(
         bounds[text] = size
         at, stop = offsets[text], offsets[text + 1]
         while at < stop:
-            lead = np.uint32(data[at])
-            if lead < 0x80:
-                points[size] = lead
-                at += 1
-            elif lead < 0xE0:
-                points[size] = (lead & 0x1F) << 6 | (data[at + 1] & 0x3F)
-                at += 2
-            elif lead < 0xF0:
-                points[size] = (
-                    (lead & 0x0F) << 12 | np.uint32(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F)
-                )
-                at += 3
-            else:
-                points[size] = (
-                    (lead & 0x07) << 18
-                    | np.uint32(data[at + 1] & 0x3F) << 12
-                    | np.uint32(data[at + 2] & 0x3F) << 6
-                    | (data[at + 3] & 0x3F)
-                )
-                at += 4
+            points[size], width = code_point(data, at)
+            at += width
             size += 1
     bounds[-1] = size
     return points[:size], bounds
