@@ -41,6 +41,7 @@ class FileEntry:
 
 RUNNERS = ("native", "ray")
 BATCHES_A_WORKER = 4
+LOOPBACK = "127.0.0.1"
 WILDCARDS = frozenset("*?[")
 
 
@@ -211,9 +212,12 @@ def _join_cluster(workers: int) -> None:
     import ray
 
     if not ray.is_initialized():
-        quiet = {"log_to_driver": False, "include_dashboard": False}
-        own = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, **quiet}
-        ray.init(**own, _node_ip_address="127.0.0.1")
+        address = os.environ.get("RAY_ADDRESS")
+        how = {} if address else {"num_cpus": workers, "log_to_driver": False, "include_dashboard": False}
+        # On this machine alone a node goes by that address, whatever others the machine has.
+        if not address or address.startswith(LOOPBACK):
+            how["_node_ip_address"] = LOOPBACK
+        ray.init(**how)
     daft.set_runner_ray()
 
 

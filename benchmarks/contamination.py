@@ -17,11 +17,7 @@ Every share has n and its 95 % interval (Wilson). Everything is drawn from one s
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import logging
-import os
-import platform
 import random
 import re
 import time
@@ -32,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from reports import DATA, MEASURED, machine, records, save, share
 
 from assets.filters.contamination import (
     Benchmark,
@@ -42,10 +39,7 @@ from assets.filters.contamination import (
     packaged_benchmarks,
 )
 from assets.filters.folding import fold
-from assets.intervals import wilson
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-MEASURED = Path(__file__).resolve().parents[1] / "docs" / "measured" / "contamination.json"
 BENCHMARKS = ("gsm8k-test", "mmlu-2850", "hellaswag-3000", "truthfulqa-817", "humaneval-164")
 KOREAN = "sft/ko-alpaca-11k.jsonl.gz"
 PLANTED = 300  # of each benchmark, at most
@@ -64,16 +58,11 @@ POLICIES = {
 Edit = Callable[[str, random.Random], str]
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
 def clean_documents() -> pa.Table:
     ids, sources, texts = [], [], []
     for path in sorted((DATA / "corpora").glob("*.jsonl.gz")):
         corpus = path.name.removesuffix(".jsonl.gz")
-        for number, row in enumerate(read(path)[:: SPARSE.get(corpus, 1)]):
+        for number, row in enumerate(records(path)[:: SPARSE.get(corpus, 1)]):
             ids.append(f"{corpus}/{number}")
             sources.append(corpus)
             texts.append(row.get("text") or "")
@@ -82,7 +71,7 @@ def clean_documents() -> pa.Table:
 
 def korean() -> tuple[Benchmark, list[str]]:
     """Korean instructions as items, every fourth, and answers of the others as documents to plant them in."""
-    rows = read(DATA / KOREAN)
+    rows = records(DATA / KOREAN)
     items = [Item(str(number), row["instruction"]) for number, row in enumerate(rows) if number % 4 == 0]
     answers = [row["output"] for number, row in enumerate(rows) if number % 4 and len(row["output"]) > 200]
     return Benchmark("ko-alpaca-11k", tuple(items)), answers
@@ -220,20 +209,9 @@ def speed(find: Finder, clean: pa.Table) -> float:
     return round(clean["text"].nbytes / 1e6 / min(spent), 1)
 
 
-def share(hits: int, n: int) -> dict[str, Any]:
-    interval = wilson(hits, n)
-    return {
-        "value": round(interval.value, 5) if n else None,
-        "low": round(interval.low, 5),
-        "high": round(interval.high, 5),
-        "n": n,
-        "text": interval.percent(2),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "contamination.json")
     arguments = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit("no ../shared/data beside the project: there is nothing to measure on")
@@ -242,7 +220,7 @@ def main() -> None:
     english = [load_benchmark(DATA / "bench" / f"{name}.jsonl.gz") for name in BENCHMARKS]
     korean_items, korean_hosts = korean()
     everything = [*english, korean_items]
-    hosts = [row["text"] for row in read(DATA / "corpora" / "boolq-wikipedia.jsonl.gz")]
+    hosts = [row["text"] for row in records(DATA / "corpora" / "boolq-wikipedia.jsonl.gz")]
     planted = {
         name: {
             benchmark.name: plant(benchmark, korean_hosts if benchmark is korean_items else hosts, edit, name)
@@ -270,20 +248,15 @@ def main() -> None:
         for benchmarks in (packaged, english)
     }
     print(f"MB of text a CPU second: {rates}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     report = {
-        "machine": {
-            "cores": os.cpu_count(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "policy": vars(policy),
         "clean_documents": len(clean),
         "clean_mb": round(clean["text"].nbytes / 1e6, 2),
         "mb_per_cpu_second": rates,
         "policies": results,
     }
-    arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

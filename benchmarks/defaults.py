@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from reports import DATA, MEASURED, save
 
-from assets import settings
 from assets.filters.language import identify
 from assets.filters.signals import measure
 from assets.governance.policy import judge
@@ -30,7 +30,6 @@ from assets.sources.ingest import ingest
 from assets.sources.registry import load_sources
 
 SOURCES = Path(__file__).parent / "defaults.yaml"
-MEASURED = settings.PROJECT / "docs" / "measured" / "false_drops.json"
 
 # An article, a page: where repetition rules have something to count.
 LONG = 100
@@ -129,7 +128,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--only", help="a profile: print it and write nothing")
     only = arguments.parse_args().only
-    if not (SOURCES.parent / "../../shared/data").exists():
+    if not DATA.exists():
         sys.exit("../shared/data is not there: there is nothing to measure on")
     rows = [row for batch in batches() if only in (None, batch.profile) for row in drops(batch)]
     for row in rows:
@@ -143,9 +142,8 @@ def main() -> None:
         for each in load_rules()
         if each.stage == "filtered"
     }
-    MEASURED.parent.mkdir(exist_ok=True)
     facts = {"rules": held, "drops": [asdict(row) for row in rows]}
-    MEASURED.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    save(facts, MEASURED / "false_drops.json")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,8 @@ so the true intervals are wider. CPU seconds are this process's, all threads.
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import json
-import os
-import platform
 import resource
 import tempfile
 import zlib
@@ -36,16 +33,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from reports import DATA, MEASURED, machine, records, save, share
 from scipy.sparse import csr_array
 
 from assets import engine
 from assets.documents import content_hash, document_id
 from assets.filters.duplicates import NearDuplicatePolicy, digest, find_duplicates
 from assets.filters.folding import fold
-from assets.intervals import Interval, wilson
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpora"
-MEASURED = Path(__file__).resolve().parents[1] / "docs" / "measured" / "duplicates.json"
+CORPORA_FOLDER = DATA / "corpora"
 # One group in so many goes into the sample.
 CORPORA = {"windows-powershell-docs": 6, "azure-docs-cli": 1, "botocore-docs": 2}
 ROUNDS = 3
@@ -62,11 +58,6 @@ def cpu(seconds: dict[str, list[float]], step: str) -> Iterator[None]:
     after = resource.getrusage(resource.RUSAGE_SELF)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     seconds.setdefault(step, []).append(spent)
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
 
 
 def table(rows: Iterable[dict[str, Any]]) -> pa.Table:
@@ -88,7 +79,7 @@ def job(path: Path, policy: NearDuplicatePolicy) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS + 1):
             with cpu(seconds, "read and hash"):
-                documents = table(read(path))
+                documents = table(records(path))
             with cpu(seconds, "find duplicates"):
                 found = find_duplicates(documents, policy)
             with cpu(seconds, "write"):
@@ -146,16 +137,13 @@ def against_exact(rows: list[dict[str, Any]], policy: NearDuplicatePolicy) -> di
     return {
         "distinct_documents": len(texts),
         "near_pairs": len(near),
-        "removed_that_are_near": share(removed & near, removed),
-        "found_of_near": share(joined & near, near),
+        "removed_that_are_near": part(near, removed),
+        "found_of_near": part(joined, near),
         "found_from_similarity": {
-            str(least): share(
-                {one for one in joined & near if exact[one] >= least},
-                {one for one in near if exact[one] >= least},
-            )
+            str(least): part(joined, {one for one in near if exact[one] >= least})
             for least in (0.75, 0.8, 0.9)
         },
-        "joined_that_are_near": share(joined & near, joined),
+        "joined_that_are_near": part(near, joined),
         "largest_error_of_a_stated_similarity": round(max(errors, default=0.0), 4),
         "verification": verification(documents, exact, policy),
     }
@@ -193,7 +181,10 @@ def verification(
     measures: dict[str, Callable[[int, int], float]] = {"signature": by_signature, "sketch": by_sketch}
     for name, measure in measures.items():
         said = {one for one, left, right in candidates if measure(left, right) >= policy.similarity}
-        results[name] = {"precision": share(said & near, said), "recall": share(said & near, near)}
+        results[name] = {
+            "precision": part(near, said),
+            "recall": part(said, near),
+        }
     return {"candidates": len(candidates)} | results
 
 
@@ -207,7 +198,10 @@ def against_groups(rows: list[dict[str, Any]], policy: NearDuplicatePolicy) -> d
     results: dict[str, Any] = {"known_pairs": len(known)}
     for name in ("keeper_id", "cluster_id"):
         named = pairs({row["doc_id"]: row[name] for row in found})
-        results[name] = {"precision": share(known & named, named), "recall": share(known & named, known)}
+        results[name] = {
+            "precision": part(known, named),
+            "recall": part(named, known),
+        }
     return results
 
 
@@ -223,28 +217,22 @@ def pair(one: str, other: str) -> tuple[str, str]:
     return (one, other) if one < other else (other, one)
 
 
-def share(some: Pairs, of: Pairs) -> dict[str, Any]:
-    interval: Interval = wilson(len(some), len(of))
-    return {
-        "value": round(interval.value, 5) if interval.n else None,
-        "low": round(interval.low, 5),
-        "high": round(interval.high, 5),
-        "n": interval.n,
-        "text": interval.percent(2),
-    }
+def part(some: set, of: set) -> dict[str, Any]:
+    """How many of a set are in another one, with the interval."""
+    return share(len(some & of), len(of))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "duplicates.json")
     arguments = parser.parse_args()
-    if not DATA.is_dir():
+    if not CORPORA_FOLDER.is_dir():
         raise SystemExit("no ../shared/data beside the project: there is nothing to measure on")
     policy = NearDuplicatePolicy()
     results: dict[str, Any] = {}
     for corpus, sample in CORPORA.items():
-        path = DATA / f"{corpus}.jsonl.gz"
-        rows = read(path)
+        path = CORPORA_FOLDER / f"{corpus}.jsonl.gz"
+        rows = records(path)
         sampled = [
             row for row in rows if zlib.crc32((row.get("dup_group") or row["id"]).encode()) % sample == 0
         ]
@@ -252,10 +240,7 @@ def main() -> None:
         if "dup_group" in rows[0]:
             results[corpus]["groups"] = against_groups(rows, policy)
         print(json.dumps({corpus: results[corpus]}, indent=2, ensure_ascii=False), flush=True)
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    report = {"machine": machine, "policy": vars(policy), "corpora": results}
-    arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    save({"machine": machine(), "policy": vars(policy), "corpora": results}, arguments.json)
 
 
 if __name__ == "__main__":

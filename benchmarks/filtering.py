@@ -21,7 +21,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -32,10 +31,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from peers.environment import peer_python
+from reports import DATA, MEASURED, PROJECT, machine, save
 
-PROJECT = Path(__file__).resolve().parent.parent
-CORPORA = PROJECT.parent / "shared" / "data" / "corpora"
-MEASURED = PROJECT / "docs" / "measured" / "filtering.json"
 PIPELINES = PROJECT / "benchmarks" / "peers" / "datatrove_pipelines.py"
 WINNOW = str(Path(sys.executable).parent / "winnow")
 ENGLISH = (
@@ -51,16 +48,6 @@ ENGLISH = (
 )
 SIZE = 4600
 MB = 1_000_000
-
-
-def machine() -> dict[str, object]:
-    """What it was measured on."""
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-    }
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,7 @@ def write_corpus(path: Path, megabytes: float) -> float:
     """English documents of about `SIZE` characters as JSONL.gz; returns how many MB of text they hold."""
     texts = []
     for name in ENGLISH:
-        with gzip.open(CORPORA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        with gzip.open(DATA / "corpora" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             for line in lines:
                 text = json.loads(line).get("text") or ""
                 texts += [text[at : at + SIZE] for at in range(0, len(text), SIZE)]
@@ -193,7 +180,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=80)
     parser.add_argument("--peer-megabytes", type=float, default=5)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "filtering.json")
     arguments = parser.parse_args()
 
     from assets.filters.language import model_path
@@ -229,8 +216,7 @@ def main() -> None:
                 "peer_megabytes": part,
                 "pairs": [asdict(pair) for pair in pairs],
             }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

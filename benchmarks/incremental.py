@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
 import tempfile
 import time
 from pathlib import Path
 from unittest import mock
 
-PROJECT = Path(__file__).resolve().parent.parent
-CORPUS = PROJECT.parent / "shared" / "data" / "corpora" / "windows-powershell-docs.jsonl.gz"
-MEASURED = PROJECT / "docs" / "measured" / "incremental.json"
+from reports import DATA, MEASURED, PROJECT, save
+
+CORPUS = DATA / "corpora" / "windows-powershell-docs.jsonl.gz"
 SOURCES = """\
 version: 1
 sources:
@@ -35,7 +34,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--documents", type=int, default=10_000)
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "incremental.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="winnow-incremental-") as folder:
         place = Path(folder)
@@ -44,7 +43,7 @@ def main() -> None:
         # What is compiled stays, or the first run would be charged for it.
         os.environ["NUMBA_CACHE_DIR"] = str(PROJECT / "var" / "cache" / "numba")
         report = compare(place, arguments.documents)
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 def compare(place: Path, documents: int) -> dict:

@@ -10,15 +10,13 @@ of that file that are mapped count as resident as long as nothing else wants the
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 from filtering import WINNOW, run, write_corpus
+from reports import MEASURED, save
 
-PROJECT = Path(__file__).resolve().parent.parent
-MEASURED = PROJECT / "docs" / "measured" / "memory.json"
 COMMANDS = {
     "filter, no search for copies": ("filter", "--profile", "web", "--no-dedup"),
     "filter, no search for copies, 2 workers": ("filter", "--profile", "web", "--no-dedup", "--workers", "2"),
@@ -32,7 +30,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--megabytes", type=float, default=40, help="of the smaller input")
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "memory.json")
     arguments = parser.parse_args()
     report: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="winnow-memory-") as folder:
@@ -46,7 +44,7 @@ def main() -> None:
                 for size, path in inputs.items()
             }
             print(name, report[name], file=sys.stderr)
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

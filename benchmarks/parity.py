@@ -24,16 +24,14 @@ from pathlib import Path
 import pyarrow as pa
 from peers.environment import VERSION, peer_python
 from peers.hard_texts import texts as hard_texts
+from reports import DATA, MEASURED, PROJECT, records, save
 
-from assets import settings
 from assets.filters import parity
 from assets.intervals import wilson
 from assets.rules import load_rules, of_profile
 
-CORPORA = settings.PROJECT.parent / "shared" / "data" / "corpora"
 VERDICTS = Path(__file__).parent / "peers" / "datatrove_verdicts.py"
-VECTORS = settings.PROJECT / "tests" / "parity_vectors.jsonl"
-MEASURED = settings.PROJECT / "docs" / "measured" / "parity.json"
+VECTORS = PROJECT / "tests" / "parity_vectors.jsonl"
 
 # What datatrove raises on a text of no characters is a verdict of ours.
 RAISED = {("ZeroDivisionError", "empty_text")}
@@ -42,9 +40,8 @@ LISTED = 20
 
 def documents(most: int) -> Iterator[tuple[str, str]]:
     """Ids, with the corpus before the colon, and texts."""
-    for path in sorted(CORPORA.glob("*.jsonl.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            texts = [json.loads(line).get("text") or "" for line in lines]
+    for path in sorted((DATA / "corpora").glob("*.jsonl.gz")):
+        texts = [record.get("text") or "" for record in records(path)]
         chosen = random.Random(1).sample(range(len(texts)), min(most, len(texts)))
         yield from ((f"{path.name.removesuffix('.jsonl.gz')}:{at}", texts[at]) for at in sorted(chosen))
 
@@ -79,7 +76,7 @@ def write_vectors() -> None:
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     VECTORS.write_text(lines, encoding="utf-8")
-    print(f"{VECTORS.relative_to(settings.PROJECT)}: {len(texts)} texts")
+    print(f"{VECTORS.relative_to(PROJECT)}: {len(texts)} texts")
 
 
 def main() -> None:
@@ -87,7 +84,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--most", type=int, default=1500)
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "parity.json")
     parser.add_argument("--vectors", action="store_true")
     arguments = parser.parse_args()
     if arguments.vectors:
@@ -136,7 +133,7 @@ def main() -> None:
             "differences": differences[:LISTED],
         }
         print(f"{configuration.name}: the same {equal.percent()}; {ratio:.0f} times fewer CPU seconds")
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

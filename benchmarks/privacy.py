@@ -13,23 +13,19 @@ it, a finding is right where a labelled value of its entity overlaps it. The fig
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import statistics
 import time
 from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
-from filtering import PROJECT, machine
+from reports import DATA, MEASURED, machine, records, save
 
 from assets.intervals import wilson
 from assets.privacy.findings import PiiPolicy, blot, find_pii
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ENTITIES, analyzer
 
-DATA = PROJECT.parent / "shared" / "data"
-MEASURED = PROJECT / "docs" / "measured" / "privacy.json"
 KEY = PiiKey(b"a key for benchmarks only")
 
 # Path, field of the text, most documents, and whether speed is measured on the first of them.
@@ -51,8 +47,7 @@ LISTED = 20
 
 def read(path: str, field: str, most: int) -> list[str]:
     """The texts of a set, none of them longer than Presidio takes."""
-    with gzip.open(DATA / path, "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line).get(field) or "" for line, _ in zip(lines, range(most), strict=False)]
+    texts = [record.get(field) or "" for record in records(DATA / path)[:most]]
     return [text for text in texts if text and len(text) < 200_000]
 
 
@@ -121,13 +116,13 @@ def timed(texts: list[str], turns: int) -> dict[str, object]:
 
 def quality() -> dict[str, dict]:
     """Of each entity that is labelled: how many of the values are found, and how many findings are right."""
-    with gzip.open(DATA / LABELLED, "rt", encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
+    labelled_records = records(DATA / LABELLED)
     labelled: Counter[str] = Counter()
     hit: Counter[str] = Counter()
     findings: Counter[str] = Counter()
     right: Counter[str] = Counter()
-    for record, found in zip(records, ours([each["full_text"] for each in records]), strict=True):
+    texts = [record["full_text"] for record in labelled_records]
+    for record, found in zip(labelled_records, ours(texts), strict=True):
         values = [(s["entity_type"], s["start_position"], s["end_position"]) for s in record["spans"]]
         spans = [(entity, start, end) for entity, start, end, *_ in found]
         for one, other, counted, good in ((values, spans, labelled, hit), (spans, values, findings, right)):
@@ -151,7 +146,7 @@ def main() -> None:
     )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--most", type=int, default=10_000, help="texts of each set")
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "privacy.json")
     arguments = parser.parse_args()
     analyzer()
     ours(["Load what there is to load: jane@example.org, +1 202-555-0143."])
@@ -193,7 +188,7 @@ def main() -> None:
             wilson(counts["right"], counts["findings"]),
         )
         print(f"{entity}: found {recall.percent()}, right {precision.percent()}")
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ reading, parsing and writing alone. The figures go to `docs/measured/steps.json`
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -18,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-from filtering import PROJECT, machine, write_corpus
+from filtering import write_corpus
+from reports import MEASURED, machine, save
 
 from assets.filters import parity, plan
 from assets.filters.contamination import index_items, load_benchmark, packaged_benchmarks
@@ -29,7 +29,6 @@ from assets.rules import held, judge, load_rules, of_profile
 from assets.sources.inputs import Reading, find_inputs
 from orchestration.standalone import FORMATS
 
-MEASURED = PROJECT / "docs" / "measured" / "steps.json"
 FLOOR = "floor: read, parse, write"
 
 
@@ -88,7 +87,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--megabytes", type=float, default=60)
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "steps.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="winnow-steps-") as folder:
         source = Path(folder) / "in" / "documents.jsonl.gz"
@@ -97,7 +96,7 @@ def main() -> None:
     for name, rate in rates.items():
         print(f"{name:40} {rate:8.1f} MB per CPU s")
     report = {"machine": machine(), "megabytes": size, "megabytes_per_cpu_second": rates}
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

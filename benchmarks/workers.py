@@ -7,14 +7,12 @@ worker, then two, start-up included. The figures go to `docs/measured/workers.js
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
 
-from filtering import PROJECT, WINNOW, machine, run, write_corpus
-
-MEASURED = PROJECT / "docs" / "measured" / "workers.json"
+from filtering import WINNOW, run, write_corpus
+from reports import MEASURED, machine, save
 
 
 def main() -> None:
@@ -23,7 +21,7 @@ def main() -> None:
     )
     parser.add_argument("--megabytes", type=float, default=240)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=MEASURED)
+    parser.add_argument("--json", type=Path, default=MEASURED / "workers.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="winnow-workers-") as folder:
         source, out = Path(folder) / "in" / "documents.jsonl.gz", Path(folder) / "out"
@@ -39,7 +37,7 @@ def main() -> None:
         "wall_seconds": walls,
         "ratio": statistics.median(ratios),
     }
-    arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(report, arguments.json)
 
 
 if __name__ == "__main__":

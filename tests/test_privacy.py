@@ -17,9 +17,10 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from personal import KEY, documents
 from presidio_analyzer.predefined_recognizers import EmailRecognizer
 
-from assets.documents import MESSAGES, content_hash, render
+from assets.documents import MESSAGES, render
 from assets.privacy import findings as findings_module
 from assets.privacy.disguises import LOOK_ALIKE, plain
 from assets.privacy.findings import FINDING, MARGIN, WINDOW, PiiError, PiiPolicy, find_pii
@@ -36,7 +37,6 @@ from assets.privacy.recognizers import (
 from assets.privacy.redaction import REDACTED, Span, redact, residual, resolve
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
-KEY = PiiKey(b"a key for tests only")
 
 # One value of each entity, none of them anybody's: example ranges, test cards and published samples.
 SAMPLES = {
@@ -55,19 +55,6 @@ SAMPLES = {
     "KR_DRIVER_LICENSE": "운전면허 번호는 11-22-123456-78 입니다.",
 }
 PLAIN = "Nothing personal stands here, in chapter 12 of 1999 pages: see std::vector and Shape::Kind."
-
-
-def documents(*texts: str, language: str | None = None) -> pa.Table:
-    return pa.table(
-        {
-            "doc_id": pa.array([f"{i:032x}" for i in range(len(texts))], pa.string()),
-            "source": pa.array(["s"] * len(texts), pa.string()),
-            "content_hash": pa.array([content_hash(text) for text in texts], pa.string()),
-            "text": pa.array(texts, pa.string()),
-            "messages": pa.nulls(len(texts), MESSAGES),
-            "language": pa.array([language] * len(texts), pa.string()),
-        }
-    )
 
 
 def corpus(name: str, field: str = "text", limit: int = 400) -> list[str]:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from personal import KEY, documents
 
-from assets.documents import MESSAGES, content_hash, render
+from assets.documents import MESSAGES, render
 from assets.privacy.actions import ACTIONS, SURROGATES, Action, ActionError, actions_for, load_actions
 from assets.privacy.findings import find_pii
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ENTITIES
 from assets.privacy.redaction import redact, residual
 
-KEY = PiiKey(b"a key for tests only")
 HEADER = "entity,profile,source,action,rationale"
 
 # One value of each entity, none of them anybody's.
@@ -33,19 +33,6 @@ VALUES = {
     "KR_PASSPORT": ("제 여권번호는 {} 입니다.", "M123A4567"),
     "KR_DRIVER_LICENSE": ("운전면허 번호는 {} 입니다.", "11-22-123456-78"),
 }
-
-
-def documents(*texts: str) -> pa.Table:
-    return pa.table(
-        {
-            "doc_id": [f"{n:032x}" for n in range(len(texts))],
-            "source": ["s"] * len(texts),
-            "content_hash": [content_hash(text) for text in texts],
-            "text": list(texts),
-            "messages": pa.nulls(len(texts), MESSAGES),
-            "language": pa.nulls(len(texts), pa.string()),
-        }
-    )
 
 
 def test_every_entity_has_a_sample_and_a_surrogate() -> None:

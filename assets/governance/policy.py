@@ -55,11 +55,10 @@ FACTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def as_table(rules: Iterable[Rule], **columns: str) -> pa.Table:
+def as_table(rules: Iterable[Rule]) -> pa.Table:
     """Rules as the rows that SQL joins, with further columns of one value each."""
     rows = [
         {
-            **columns,
             "rule": each.name,
             "priority": each.priority,
             "profile": each.profile,
