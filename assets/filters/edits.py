@@ -93,7 +93,7 @@ def edit_by(
     if editor == DATATROVE:
         from assets.filters import parity
 
-        return parity.measure(texts)["edited"], pa.array([[]] * len(texts), RECORD)
+        return parity.edited(texts), pa.array([[]] * len(texts), RECORD)
     return edit(texts, EDITORS[editor])
 
 

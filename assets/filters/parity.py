@@ -315,6 +315,12 @@ def measure(texts: pa.Array | pa.ChunkedArray) -> pa.Table:
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
 
 
+def edited(texts: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    """What C4's editor leaves of every text in FineWeb's setting (large_string); nothing is measured."""
+    batches = (edit(batch.points, batch.bounds, flags(), PIPELINE.terminal) for batch in _batches(texts))
+    return pa.chunked_array(map(_texts, batches), pa.large_string())
+
+
 def judge(
     texts: pa.Array | pa.ChunkedArray,
     rules: Sequence[Rule],
@@ -370,8 +376,11 @@ class _Batch:
         return carry_words(edited, self.bounds, self.words, cut)
 
     def edited_texts(self, terminal: bool) -> pa.Array:
-        edited, _ = self.edited(terminal)
-        return from_text_buffers(*encode(edited.points, edited.trimmed))
+        return _texts(self.edited(terminal)[0])
+
+
+def _texts(edited: Edited) -> pa.Array:
+    return from_text_buffers(*encode(edited.points, edited.trimmed))
 
 
 def _batches(texts: pa.Array | pa.ChunkedArray) -> Iterator[_Batch]:

@@ -56,7 +56,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
 
 
 def as_table(rules: Iterable[Rule]) -> pa.Table:
-    """Rules as the rows that SQL joins, with further columns of one value each."""
+    """Rules as the rows that SQL joins."""
     rows = [
         {
             "rule": each.name,
