@@ -309,7 +309,7 @@ def count(
     counts = np.zeros((documents, COUNTS), np.int64)
     for document in range(documents):
         row = counts[document]
-        stamp = 2 * document + 1
+        stamp = document + 1
         start, stop = offsets[document], offsets[document + 1]
         size = _decode(data, start, stop, flags, points, kinds)
         row[Count.CHARACTERS] = size
@@ -650,7 +650,7 @@ def _count_lines(points, kinds, size, row, words, number, table, stamp, phrases,
         start = following
         length = last - first
         if length == 0:
-            _close_paragraph(row, table, stamp + 1, size, paragraph, paragraph_length)
+            _close_paragraph(row, table, stamp, size, paragraph, paragraph_length)
             paragraph, paragraph_length = ZERO, 0
             continue
         paragraph_length += length + (paragraph_length > 0)
@@ -692,7 +692,7 @@ def _count_lines(points, kinds, size, row, words, number, table, stamp, phrases,
                 row[Count.REFINEDWEB_UPPERCASE_LINES + rule - REFINEDWEB_UPPERCASE_RULE] += 1
                 cut = rule == REFINEDWEB_PHRASE_RULE
                 row[Count.REFINEDWEB_REMOVED_CHARACTERS] += _cut_length(first, last, found) if cut else length
-    _close_paragraph(row, table, stamp + 1, size, paragraph, paragraph_length)
+    _close_paragraph(row, table, stamp, size, paragraph, paragraph_length)
     row[Count.LINES] = lines
     row[Count.LINE_CHARACTERS] = characters
     row[Count.LONGEST_LINE] = longest
@@ -1142,7 +1142,11 @@ def _slot(keys, mask, key):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _seen(table, stamp, size, key):  # type: ignore[no-untyped-def]
-    """Whether a key was met under this stamp before; it has been from now on. An older stamp means free."""
+    """Whether a key was met under this stamp before; it has been from now on. Another stamp means free.
+
+    So all that is asked about one document in turn bears one stamp: a second one would take the places of the
+    first. There are at most two lines and paragraphs to three characters, so a third of the places stays free.
+    """
     keys, stamps = table
     mask = np.uint64(_slots_for(size // 2 + 1) - 1)
     slot = (key ^ (key >> HALF)) * MIX >> HALF & mask

@@ -51,7 +51,7 @@ GROUP_VERSIONS: Mapping[str, int] = MappingProxyType(
         "unicode": 1,
         "words": 3,
         "lines": 2,
-        "repetition": 2,
+        "repetition": 3,
         "markers": 2,
         "bad_words": 1,
         "c4": 1,
