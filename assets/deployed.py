@@ -22,7 +22,7 @@ from assets.releases.manifest import (
     Removal,
     Rules,
 )
-from assets.releases.store import GateFailed, NotApproved, ReleaseStore
+from assets.releases.store import GateFailed, NotApproved, ReleaseStore, Tainted
 from assets.stage import RELEASES, SOURCES, code_version, latest_validations
 
 # What a release is made from; the manifest names the version of each.
@@ -136,7 +136,7 @@ def champion(
         release = releases.promote(
             release_id, approved_by=config.approved_by, reason=config.reason, expected=serving
         )
-    except (NotApproved, GateFailed) as refusal:
+    except (NotApproved, GateFailed, Tainted) as refusal:
         # A refusal is the answer, not an accident: a retry would get the same one.
         raise dg.Failure(
             str(refusal), metadata={"champion": serving or "none"}, allow_retries=False

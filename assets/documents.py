@@ -52,6 +52,7 @@ INGESTION = pa.schema(
         pa.field("documents", pa.int64(), nullable=False),
         pa.field("quarantined", pa.int64(), nullable=False),
         pa.field("skipped", pa.int64(), nullable=False),
+        pa.field("erased", pa.int64(), nullable=False),
     ]
 )
 

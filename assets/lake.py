@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import random
 import re
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -32,6 +35,9 @@ T = TypeVar("T")
 Data: TypeAlias = pa.Table | Iterable[pa.Table]
 
 RUN_ID = pa.field("run_id", pa.string(), nullable=False)
+
+# DuckLake's own tables, as its attachment as `lake` names them.
+METADATA = "__ducklake_metadata_lake"
 
 # The columns of strings that may be known outside the data files.
 IDS = ("doc_id", "source", "run_id")
@@ -217,19 +223,12 @@ class Lake:
         message += f" of {source}" if source else ""
 
         def swap() -> int:
-            connection.execute("BEGIN")
-            try:
+            with _transaction(connection):
                 for file in files:
                     _swap(connection, file, source, keep=keep)
                 connection.execute(
                     "CALL lake.set_commit_message('winnow', ?, extra_info => ?)", [message, run_id]
                 )
-                connection.execute("COMMIT")
-            except duckdb.Error:
-                # A commit that failed has already ended its transaction.
-                with suppress(duckdb.TransactionException):
-                    connection.execute("ROLLBACK")
-                raise
             return connection.execute("FROM lake.last_committed_snapshot()").fetchone()[0]  # type: ignore[index]
 
         with self.connect() as connection:
@@ -250,6 +249,55 @@ class Lake:
             if file.rows == 0:
                 file.path.unlink()
         return writes
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Each table's columns with their SQL types; views are not tables."""
+        rows = self.query(
+            "SELECT schema_name || '.' || table_name AS name, column_name, data_type FROM duckdb_columns() "
+            "SEMI JOIN duckdb_tables() USING (database_name, schema_name, table_name) "
+            "WHERE database_name = 'lake' ORDER BY name, column_index"
+        )
+        found: dict[str, dict[str, str]] = {}
+        for row in rows.to_pylist():
+            found.setdefault(row["name"], {})[row["column_name"]] = row["data_type"]
+        return found
+
+    def change(self, statements: Sequence[str], given: Mapping[str, pa.Table], *, message: str) -> None:
+        """Runs statements in one transaction; what is given can be read in them by its name."""
+
+        def together() -> None:
+            with self.connect() as connection, _transaction(connection):
+                for name, table in given.items():
+                    connection.register(name, table)
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute("CALL lake.set_commit_message('winnow', ?)", [message])
+
+        _retry(together)
+
+    def forget(self) -> None:
+        """Ends the past: only the newest snapshot stays, and no byte of a row that isn't in it.
+
+        Files that held deleted rows are written anew, older snapshots and their files go. The catalogue keeps
+        a file's first and last text and, in SQLite, freed pages: they go too. It may be repeated at any time.
+        """
+        with self.connect() as connection:
+            for call in (
+                "ducklake_rewrite_data_files('lake', delete_threshold => 0)",
+                "ducklake_expire_snapshots('lake', older_than => now())",
+                "ducklake_cleanup_old_files('lake', cleanup_all => true)",
+                "ducklake_delete_orphaned_files('lake', cleanup_all => true)",
+            ):
+                _retry(lambda call=call: connection.execute(f"CALL {call}").fetchall())  # type: ignore[misc]
+            for table in ("ducklake_file_column_stats", "ducklake_table_column_stats"):
+                connection.execute(
+                    f"UPDATE {METADATA}.{table} SET min_value = NULL, max_value = NULL "
+                    "WHERE (table_id, column_id) IN (SELECT (table_id, column_id) "
+                    f"FROM {METADATA}.ducklake_column WHERE column_type IN ('varchar', 'blob') "
+                    f"AND column_name NOT IN {IDS})"
+                )
+        if self.catalog.startswith("sqlite:"):
+            apart(_vacuum, self.catalog.removeprefix("sqlite:"))
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot still kept, oldest first."""
@@ -272,6 +320,22 @@ class Lake:
             )
 
 
+def apart(function: Callable[..., T], *arguments: object) -> T:
+    """What a function gives, called in a process of its own.
+
+    For whatever opens an SQLite catalogue's file past DuckDB: in one process, to close a file ends all locks on
+    it, also those by which DuckDB's SQLite tells the others that it is there.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _vacuum(path: str) -> None:
+    with closing(sqlite3.connect(path, timeout=60)) as catalogue:
+        catalogue.execute("VACUUM")
+        catalogue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def streamed(
     connection: duckdb.DuckDBPyConnection,
     sql: str,
@@ -283,6 +347,19 @@ def streamed(
         yield pa.Table.from_batches([batch])
 
 
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        # A commit that failed has already ended its transaction.
+        with suppress(duckdb.TransactionException):
+            connection.execute("ROLLBACK")
+        raise
+
+
 @cache
 def _attached(lake: Lake, _process: int) -> duckdb.DuckDBPyConnection:
     lake.root.mkdir(parents=True, exist_ok=True)
@@ -292,7 +369,7 @@ def _attached(lake: Lake, _process: int) -> duckdb.DuckDBPyConnection:
     load_extensions(connection, lake.catalog)
     _retry(lambda: connection.execute(lake.attach_statement()))
     # DuckLake stores the path it was made with; every attachment overrides it, so it need not be kept.
-    stored = "__ducklake_metadata_lake.ducklake_metadata"
+    stored = f"{METADATA}.ducklake_metadata"
     if connection.execute(f"SELECT value FROM {stored} WHERE key = 'data_path'").fetchone() != ("data/",):
         _retry(lambda: connection.execute(f"UPDATE {stored} SET value = 'data/' WHERE key = 'data_path'"))
     return connection

@@ -74,9 +74,12 @@ def source_fingerprint(source: Source) -> str:
 def raw_documents(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult]:
+    from assets.privacy.tombstones import load_tombstones
+
     source = SOURCES[context.partition_key]
     try:
-        ingestion = ingest(source, settings.sources_file().parent)
+        erased = load_tombstones(lake, settings.tombstone_key_file())
+        ingestion = ingest(source, settings.sources_file().parent, erased)
         writes = lake.replace_all(
             {
                 # A source may hold no document at all; the table is written all the same.
@@ -98,6 +101,7 @@ def raw_documents(
         rows_in=sum(file["rows_in"] for file in files),
         quarantined=writes["raw.quarantine"].rows,
         skipped=sum(file["skipped"] for file in files),
+        held_back_as_erased=sum(file["erased"] for file in files),
         files=markdown_table(files[:50]),
     )
     errors = ingestion.quarantine.select(["file", "position", "error"])

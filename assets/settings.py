@@ -97,6 +97,16 @@ def pii_key_file() -> Path:
     return home() / "keys" / "pii.key"
 
 
+def tombstone_key_file() -> Path:
+    """The key that erased things are known by; never changed. `WINNOW_TOMBSTONE_KEY` overrides it."""
+    return home() / "keys" / "tombstone.key"
+
+
+def erasures_root() -> Path:
+    """The receipts of erasures, and the plan of one that is not finished."""
+    return home() / "erasures"
+
+
 os.environ.setdefault("NUMBA_CACHE_DIR", str(home() / "cache" / "numba"))
 os.environ.setdefault("MPLCONFIGDIR", str(home() / "cache" / "matplotlib"))
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")

@@ -36,21 +36,20 @@ Approver = Annotated[str, typer.Option("--approved-by", help="The person who ans
 @app.command()
 def run(source: Source = None, stage: Stage = None) -> None:
     """Bring everything up to date: what is missing, changed or failed, and nothing else."""
-    raise typer.Exit(0 if _run(source, stage) else 1)
+    raise typer.Exit(0 if _run([source] if source else None, stage) else 1)
 
 
-def _run(source: str | None = None, stage: str | None = None) -> bool:
+def _run(names: Sequence[str] | None = None, stage: str | None = None) -> bool:
     from assets.lake import Lake
     from assets.stage import SOURCES
     from orchestration import progress, summary
     from orchestration.execution import STAGES, due, execute, open_instance
 
-    if source is not None and source not in SOURCES:
-        raise typer.BadParameter(f"no source {source!r}; there are {', '.join(sorted(SOURCES))}")
+    if unknown := [name for name in names or () if name not in SOURCES]:
+        raise typer.BadParameter(f"no source {unknown[0]!r}; there are {', '.join(sorted(SOURCES))}")
     if stage is not None and stage not in STAGES:
         raise typer.BadParameter(f"no stage {stage!r}; there are {', '.join(STAGES)}")
     lake = Lake(settings.lake_root())
-    names = [source] if source else None
     with open_instance() as instance, progress.steps(console) as on_step:
         plan = due(instance, lake, sources=names, stage=stage)
         if not plan.head and not plan.tail:
@@ -215,6 +214,62 @@ def rollback(
     if outcome.success:
         console.print(f"Champion: {ReleaseStore(settings.releases_root()).alias('champion')}.")
     raise typer.Exit(0 if outcome.success else 1)
+
+
+@app.command()
+def erase(
+    request: Annotated[
+        str | None,
+        typer.Argument(help="A file of selectors, one JSON object a line; - for standard input."),
+    ] = None,
+    approved_by: Approver = "",
+    reason: Annotated[str, typer.Option(help="Why, in their words.")] = "asked for",
+) -> None:
+    """Take a person's documents out of everything: shows what would go, and with a name carries it out.
+
+    What was begun and cut off goes on first. Afterwards the sources concerned and all that follows are made anew.
+    """
+    from assets.lake import Lake
+    from assets.privacy.subjects import RequestError
+    from assets.releases.store import ReleaseStore
+    from assets.stage import SOURCES
+    from orchestration import erasure
+    from orchestration.erasure_plan import Place, make_plan
+
+    place = Place(Lake(settings.lake_root()), ReleaseStore(settings.releases_root()))
+    plan = erasure.begun()
+    if plan is not None:
+        console.print(f"An erasure that {plan.approved_by} approved was cut off; it goes on.")
+    elif request is None:
+        raise typer.BadParameter("name a file of selectors, or - for standard input")
+    else:
+        try:
+            text = sys.stdin.read() if request == "-" else Path(request).read_text(encoding="utf-8")
+            plan = make_plan(place, text.splitlines(), approved_by.strip(), reason)
+        except (RequestError, OSError) as error:
+            _refuse(error)
+        erasure.show(console, plan)
+        if not plan.documents and not plan.refused:
+            console.print("Nothing is named: there is nothing to erase.")
+            return
+        if not plan.approved_by:
+            console.print(
+                "Nothing was erased. To carry it out, add --approved-by and the name of who answers."
+            )
+            return
+        erasure.begin(plan)
+    try:
+        receipt = erasure.carry_out(plan, place, lambda step: console.print(f"  {step} …"))
+    except erasure.NotErased as error:
+        _refuse(error)
+    console.print(
+        f"Erased. Receipt: {receipt['erasure']}, in the folder of erasures and in governance.erasures. "
+        f"{receipt['files_searched']:,} files were searched, and none holds anything of it."
+    )
+    success = _run([name for name in plan.sources if name in SOURCES])
+    if place.releases.alias("champion") in plan.releases:
+        console.print("The champion is tainted. It serves without the rows; deploy the candidate built anew.")
+    raise typer.Exit(0 if success else 1)
 
 
 @app.command()

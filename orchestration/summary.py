@@ -223,9 +223,10 @@ def releases(console: Console) -> None:
         "aliases",
         "documents",
         "verdict",
+        "erased since",
         "approved by",
         "intact",
-        numbers=("documents",),
+        numbers=("documents", "erased since"),
     )
     for release_id in store.list():
         release = store.get(release_id)
@@ -235,6 +236,7 @@ def releases(console: Console) -> None:
             ", ".join(alias for alias, target in aliases.items() if target == release_id),
             f"{release.manifest.counts.documents:,}",
             f"[red]{len(failures)} failed[/]" if failures else PASSED,
+            f"[red]{release.erased:,}[/]" if release.erased else "",
             escape(release.approval.approver) if release.approval else "",
             "[red]NO[/]" if store.verify(release_id) else "yes",
         )

@@ -48,7 +48,15 @@ def test_an_empty_file_is_no_rows_and_no_exception(tmp_path: Path, reader: str) 
     documents, ingestion = read(tmp_path, reader, "empty")
     assert documents.num_rows == 0
     assert ingestion.files.to_pylist() == [
-        {"source": "corpus", "file": "empty", "rows_in": 0, "documents": 0, "quarantined": 0, "skipped": 0}
+        {
+            "source": "corpus",
+            "file": "empty",
+            "rows_in": 0,
+            "documents": 0,
+            "quarantined": 0,
+            "skipped": 0,
+            "erased": 0,
+        }
     ]
 
 

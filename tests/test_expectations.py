@@ -40,8 +40,8 @@ SELECT md5(i::VARCHAR) AS doc_id, CASE WHEN i < 3 THEN 'web' ELSE 'sft' END AS s
     md5('text ' || CASE WHEN i = 1 THEN 0 ELSE i END) AS content_hash
 FROM range(4) AS t(i);
 CREATE TABLE raw.ingestions AS
-FROM (VALUES ('web', 'a.jsonl', 3, 3, 0, 1), ('sft', 'b.jsonl', 1, 1, 0, 0))
-    AS t(source, file, rows_in, documents, quarantined, skipped);
+FROM (VALUES ('web', 'a.jsonl', 4, 3, 0, 1, 1), ('sft', 'b.jsonl', 1, 1, 0, 0, 0))
+    AS t(source, file, rows_in, documents, quarantined, skipped, erased);
 
 CREATE TABLE filtered.signals AS
 SELECT doc_id, source, content_hash, length(text) AS characters, 3 AS words, 0.5 AS digit_ratio,

@@ -344,6 +344,7 @@ def test_warc_and_wet(tmp_path: Path, name: str) -> None:
         "documents": 3,
         "quarantined": 1,
         "skipped": 11,
+        "erased": 0,
     }
     (converted,) = read(tmp_path, "wet", name).to_pylist()
     assert (converted["text"], converted["language"], converted["url"]) == (

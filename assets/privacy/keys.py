@@ -36,8 +36,10 @@ class PiiKey:
         return hmac.new(self.secret, canonical.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def load_key(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> PiiKey:
-    """The key in `WINNOW_PII_KEY`, else in the file, which is made of random bytes on first use.
+def load_key(
+    path: Path | None = None, environ: Mapping[str, str] = os.environ, variable: str = VARIABLE
+) -> PiiKey:
+    """The key in an environment variable, else in the file, which is made of random bytes on first use.
 
     The file holds text, so copying it into the variable keeps the key.
 
@@ -45,10 +47,10 @@ def load_key(path: Path | None = None, environ: Mapping[str, str] = os.environ) 
         ValueError: There is neither variable nor path, the key is too short, or the file is open to
             other users.
     """
-    if VARIABLE in environ:
-        return PiiKey(environ[VARIABLE].strip().encode())
+    if variable in environ:
+        return PiiKey(environ[variable].strip().encode())
     if path is None:
-        raise ValueError(f"no PII key: set {VARIABLE} or give the path of a key file")
+        raise ValueError(f"no PII key: set {variable} or give the path of a key file")
     if not path.exists():
         _create(path)
     if path.stat().st_mode & 0o077:

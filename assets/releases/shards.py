@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -57,14 +57,29 @@ def write_shards(
                 raise NotReleasable(f"doc_id {after} is given twice")
         last_id = ids[-1]
         path = folder / f"part-{len(shards):05d}.parquet"
-        pq.write_table(
-            table, path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS
-        )
+        _write(table, path)
         name = path.relative_to(folder.parent).as_posix()
         shards.append(Shard(name, table.num_rows, path.stat().st_size, file_sha256(path)))
     if not shards:
         raise NotReleasable("no documents")
     return tuple(shards)
+
+
+def without(path: Path, doc_ids: Collection[str], target: Path) -> int:
+    """Writes a shard without some documents and returns how many those were; where there are none, nothing."""
+    gone = pa.array(sorted(doc_ids), pa.string())
+    if not pc.any(pc.is_in(pq.read_table(path, columns=["doc_id"])["doc_id"], gone)).as_py():
+        return 0
+    table = pq.read_table(path)
+    left = table.filter(pc.invert(pc.is_in(table["doc_id"], gone)))
+    _write(left.combine_chunks(), target)
+    return table.num_rows - left.num_rows
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table, path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS
+    )
 
 
 def count(folder: Path) -> Counts:

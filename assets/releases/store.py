@@ -7,6 +7,9 @@
     <root>/aliases/<name>                     the id that a name stands for
     <root>/events.jsonl                       every build and move, hash-chained
 
+A release never changes but for an erasure, which takes rows out of its documents: the log then says which,
+with the hashes of the files as they are since, and a release so tainted is never promoted again.
+
 The event log is the truth and each change is one record of it: appending that record is the moment the
 change happens, for however many aliases. The alias and approval files only repeat what the log says. A
 process killed between the two leaves them one step behind; the next writer brings them up before it does
@@ -20,17 +23,19 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from assets.releases.canonical import canonical_json, sha256
 from assets.releases.events import Event, EventLog, EventLogDamaged
 from assets.releases.manifest import Facts, Manifest
-from assets.releases.shards import count, file_sha256, write_shards
+from assets.releases.shards import BATCH_ROWS, count, file_sha256, without, write_shards
 
 ALIASES = ("candidate", "champion", "previous")
 DATA, MANIFEST, APPROVAL = "data", "manifest.json", "approval.json"
@@ -68,6 +73,10 @@ class GateFailed(Exception):
         self.failures = failures
 
 
+class Tainted(Exception):
+    """Rows of the release were erased: what was made from them is not to be served anew."""
+
+
 class NoPrevious(LookupError):
     """There is no release to roll back to."""
 
@@ -99,12 +108,14 @@ class Approval:
 
 @dataclass(frozen=True)
 class Release:
-    """A built release: its id, its folder, its manifest, and its approval once it has one."""
+    """A built release: its id, its folder, its manifest, its approval once it has one, and how many of its
+    documents were erased since it was built."""
 
     release_id: str
     path: Path
     manifest: Manifest
     approval: Approval | None
+    erased: int = 0
 
 
 class ReleaseStore:
@@ -167,8 +178,10 @@ class ReleaseStore:
         contents = self._manifest_bytes(release_id)
         if sha256(contents) != release_id:
             raise ReleaseDamaged(release_id, (f"{MANIFEST}: changed",))
-        approval = _approvals(self.events.read()).get(release_id)
-        return Release(release_id, self.root / release_id, Manifest.from_json(contents), approval)
+        events = self.events.read()
+        erased = sum(event.facts["documents"] for event in _erasures(events, release_id))
+        approval = _approvals(events).get(release_id)
+        return Release(release_id, self.root / release_id, Manifest.from_json(contents), approval, erased)
 
     def list(self) -> tuple[str, ...]:
         """The ids of all releases, sorted."""
@@ -188,6 +201,8 @@ class ReleaseStore:
         events = self.events.read()
         expected = {MANIFEST: release_id}
         expected |= {shard.path: shard.sha256 for shard in Manifest.from_json(contents).shards}
+        for erasure in _erasures(events, release_id):
+            expected |= erasure.facts["shards"]
         if approval := _approvals(events).get(release_id):
             expected[APPROVAL] = sha256(approval.to_json())
         built = [e for e in events if e.kind == "built" and e.facts["release"] == release_id]
@@ -256,13 +271,17 @@ class ReleaseStore:
         Raises:
             NotApproved: Nobody is named.
             GateFailed: A gate or a critical check of the release failed, or there was no gate.
+            Tainted: Documents of it were erased.
             ReleaseDamaged: It is not what was built.
             AliasMoved: Another release became the champion meanwhile.
         """
         _require_person(approved_by)
         self.recover()
-        if failures := self.get(release_id).manifest.failures():
+        release = self.get(release_id)
+        if failures := release.manifest.failures():
             raise GateFailed(release_id, failures)
+        if release.erased:
+            raise Tainted(f"release {release_id}: {release.erased} of its documents were erased; build anew")
         self._require_sound(release_id)
         with self._writing():
             if self._expect("champion", expected, release_id):
@@ -298,6 +317,55 @@ class ReleaseStore:
             self._commit("rolled_back", {"release": previous, "aliases": aliases, "by": by, "reason": reason})
         return self.get(previous)
 
+    def documents(self, release_id: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The documents of a release, some at a time."""
+        for path in sorted((self.root / release_id / DATA).glob("*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=list(columns)):
+                yield pa.Table.from_batches([batch])
+
+    def erase(self, release_id: str, doc_ids: Collection[str], *, by: str, erasure: str) -> int:
+        """Takes documents out of a release's files for good, and returns how many.
+
+        The log says it first, then the files follow: cut off in between, a repetition finishes it.
+
+        Raises:
+            NotApproved: Nobody is named.
+            ReleaseNotFound: No release has this id.
+        """
+        _require_person(by)
+        folder = self.get(release_id).path
+        with self._writing(), TemporaryDirectory(prefix=STAGING, dir=self.root) as staging:
+            written = {
+                path: rewritten
+                for path in sorted((folder / DATA).glob("*.parquet"))
+                if (rewritten := without(path, doc_ids, Path(staging) / path.name))
+            }
+            shards = {f"{DATA}/{path.name}": file_sha256(Path(staging) / path.name) for path in written}
+            known = [event.facts for event in _erasures(self.events.read(), release_id)]
+            if shards and not any(facts["shards"] == shards for facts in known):
+                facts = {
+                    "release": release_id,
+                    "documents": sum(written.values()),
+                    "shards": shards,
+                    "by": by,
+                    "erasure": erasure,
+                }
+                self.events.append("erased", facts)
+            for path in written:
+                _seal(Path(staging) / path.name)
+                (Path(staging) / path.name).replace(path)
+            _sync(folder / DATA)
+        return sum(written.values())
+
+    def sweep(self) -> None:
+        """Removes what killed builders left, and with it people's text that nothing refers to."""
+        with self._locked():
+            for left in self.root.glob(f"{STAGING}*"):
+                with suppress(BlockingIOError):
+                    handle = _claim(left)
+                    shutil.rmtree(left)
+                    os.close(handle)
+
     def recover(self) -> None:
         """Finishes what a killed process had recorded but not yet written to the alias and approval files.
 
@@ -324,15 +392,10 @@ class ReleaseStore:
     def _staging(self) -> Iterator[Path]:
         """A folder that becomes a release or disappears.
 
-        A killed builder leaves its folder, and in it people's text that no erasure would find: the next
-        build sweeps away every such folder that no living process holds.
+        A killed builder leaves its folder, which the next one sweeps away.
         """
+        self.sweep()
         with self._writing():
-            for left in self.root.glob(f"{STAGING}*"):
-                with suppress(BlockingIOError):
-                    handle = _claim(left)
-                    shutil.rmtree(left)
-                    os.close(handle)
             staging = self.root / f"{STAGING}{secrets.token_hex(8)}"
             staging.mkdir()
             handle = _claim(staging)
@@ -412,6 +475,11 @@ def _approvals(events: Iterable[Event]) -> dict[str, Approval]:
         if event.kind == "promoted":
             approvals.setdefault(event.facts["release"], Approval.recorded(event))
     return approvals
+
+
+def _erasures(events: Iterable[Event], release_id: str) -> list[Event]:
+    """The erasures that took documents out of a release, oldest first."""
+    return [event for event in events if event.kind == "erased" and event.facts["release"] == release_id]
 
 
 def _aliases(events: Iterable[Event]) -> dict[str, str]:

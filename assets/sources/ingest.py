@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -28,9 +29,19 @@ BATCH_ROWS = 10_000
 BATCH_BYTES = 64 << 20
 
 
-def ingest(source: Source, root: Path) -> Ingestion:
+class Erased(Protocol):
+    """What was erased and may not be read again."""
+
+    def holds(self, document: Document) -> bool:
+        """Whether a document is among it."""
+
+    def speaks(self, text: str) -> bool:
+        """Whether something in a text is."""
+
+
+def ingest(source: Source, root: Path, erased: Erased | None = None) -> Ingestion:
     """A source's documents, to be iterated once; `root` is the folder that its local paths start from."""
-    return Ingestion(source, root)
+    return Ingestion(source, root, erased)
 
 
 def fingerprint(source: Source, root: Path) -> str:
@@ -59,19 +70,22 @@ class Ingestion:
 
     After the last table, `quarantine` (schema QUARANTINE) holds every row that could not become a
     document, and `files` (schema INGESTION) counts rows file by file; each row read is in exactly one of
-    documents and quarantine. Keys seen are held in memory, some 200 bytes a row.
+    documents and quarantine, or was erased once and is only counted. Keys seen are held in memory, some 200
+    bytes a row.
 
     Raises:
         SourceError: From iterating, when the source as a whole can't be read as its entry says.
     """
 
-    def __init__(self, source: Source, root: Path) -> None:
+    def __init__(self, source: Source, root: Path, erased: Erased | None = None) -> None:
         self.source = source
         self.root = root
+        self._erased = erased
         self._reader = _reader(source)
         self._rows_in: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
+        self._held_back: Counter[str] = Counter()
         self._quarantine: list[dict[str, object]] = []
         self._files: list[dict[str, object]] = []
         self._started = self._finished = False
@@ -84,7 +98,7 @@ class Ingestion:
 
     @property
     def files(self) -> pa.Table:
-        """One row a file: rows in, documents, quarantined, skipped."""
+        """One row a file: rows in, documents, quarantined, skipped, erased."""
         self._require_finished()
         return pa.Table.from_pylist(self._files, schema=INGESTION)
 
@@ -118,6 +132,9 @@ class Ingestion:
             if not isinstance(made, Rejected):
                 made = _unless_taken(made, file, read.position, taken)
             if not isinstance(made, Rejected):
+                if self._erased and self._erased.holds(made):
+                    self._held_back[file] += 1
+                    continue
                 yield file, made
                 continue
             self._quarantine.append(
@@ -126,9 +143,14 @@ class Ingestion:
                     "file": file,
                     "position": made.position,
                     "error": made.error,
-                    "prefix": made.prefix[:PREFIX_BYTES],
+                    "prefix": self._shown(made.prefix[:PREFIX_BYTES]),
                 }
             )
+
+    def _shown(self, prefix: bytes) -> bytes:
+        """The first bytes of a refused row, or none of them where they speak of someone who was erased."""
+        erased = self._erased and self._erased.speaks(prefix.decode("utf-8", "replace"))
+        return b"" if erased else prefix
 
     def _reads(self) -> Iterator[tuple[str, Read]]:
         """Everything the reader gives, with the file it came from; a failing file is named."""
@@ -164,13 +186,14 @@ class Ingestion:
         for row in self._files:
             file = str(row["file"])
             rows_in, kept, quarantined = self._rows_in[file], self._kept[file], refused[file]
-            if rows_in != kept + quarantined:
+            erased = self._held_back[file]
+            if rows_in != kept + quarantined + erased:
                 raise SourceError(
-                    f"source {self.source.name!r}: {file}: {rows_in} rows in are not {kept} documents "
-                    f"and {quarantined} in quarantine: rows were lost or made up"
+                    f"source {self.source.name!r}: {file}: {rows_in} rows in are not {kept} documents, "
+                    f"{quarantined} in quarantine and {erased} erased: rows were lost or made up"
                 )
-            counts = (rows_in, kept, quarantined, self._skipped[file])
-            row |= zip(("rows_in", "documents", "quarantined", "skipped"), counts, strict=True)
+            counts = (rows_in, kept, quarantined, self._skipped[file], erased)
+            row |= zip(("rows_in", "documents", "quarantined", "skipped", "erased"), counts, strict=True)
 
     def _require_finished(self) -> None:
         if not self._finished:
