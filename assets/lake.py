@@ -39,6 +39,28 @@ RUN_ID = pa.field("run_id", pa.string(), nullable=False)
 # DuckLake's own tables, as its attachment as `lake` names them.
 METADATA = "__ducklake_metadata_lake"
 
+# A table's first and last text, as far as its files know them; NARROW is run after rows have gone. Where a file
+# does not know its own, nothing is known: DuckLake would take what other files know for the whole.
+NARROW = f"""
+    UPDATE {METADATA}.ducklake_table_column_stats AS known
+    SET min_value = files.low, max_value = files.high
+    FROM (
+        SELECT columns.table_id, columns.column_id,
+            CASE WHEN count(*) = count(low) THEN min(low) END AS low,
+            CASE WHEN count(*) = count(high) THEN max(high) END AS high
+        FROM {METADATA}.ducklake_column AS columns
+        LEFT JOIN (
+            SELECT table_id, column_id, min_value AS low, max_value AS high
+            FROM {METADATA}.ducklake_file_column_stats
+            SEMI JOIN {METADATA}.ducklake_data_file USING (data_file_id)
+            WHERE NOT coalesce(value_count = 0 OR null_count = value_count, false)
+        ) AS files USING (table_id, column_id)
+        WHERE columns.column_type = 'varchar' AND columns.end_snapshot IS NULL
+        GROUP BY ALL
+    ) AS files
+    WHERE known.table_id = files.table_id AND known.column_id = files.column_id
+"""
+
 # The columns of strings that may be known outside the data files.
 IDS = ("doc_id", "source", "run_id")
 
@@ -77,6 +99,14 @@ class _File:
     schema: pa.Schema
     path: Path
     rows: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a table, as SQL: a condition on the rows that are concerned, and a SELECT of all that stay."""
+
+    concerned: str
+    query: str
 
 
 @dataclass(frozen=True)
@@ -201,10 +231,11 @@ class Lake:
         file = self._stage(table, data, run_id, None)
         return self._commit([file], run_id, None, keep=True)[table]
 
-    def _stage(self, table: str, data: Data, run_id: str, source: str | None) -> _File:
+    def _stage(self, table: str, data: Data, run_id: str | None, source: str | None) -> _File:
+        """Writes a table's file; without a run, the data says of each row which one made it."""
         tables = iter([data] if isinstance(data, pa.Table) else data)
         first = next(tables)
-        schema = pa.schema([*first.schema, RUN_ID])
+        schema = pa.schema([*first.schema, RUN_ID]) if run_id else first.schema
         folder = self.root / "data" / Path(*table.split(".")) / (f"source={source}" if source else "")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4()}.parquet"
@@ -214,8 +245,9 @@ class Lake:
         with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=counted) as writer:
             for part in chain([first], tables):
                 rows += part.num_rows
-                run_ids = pa.repeat(run_id, part.num_rows)
-                writer.write_table(part.append_column(RUN_ID, run_ids).cast(schema))
+                if run_id:
+                    part = part.append_column(RUN_ID, pa.repeat(run_id, part.num_rows))
+                writer.write_table(part.cast(schema))
         return _File(table, schema, path, rows)
 
     def _commit(self, files: list[_File], run_id: str, source: str | None, *, keep: bool) -> dict[str, Write]:
@@ -262,15 +294,27 @@ class Lake:
             found.setdefault(row["name"], {})[row["column_name"]] = row["data_type"]
         return found
 
-    def change(self, statements: Sequence[str], given: Mapping[str, pa.Table], *, message: str) -> None:
-        """Runs statements in one transaction; what is given can be read in them by its name."""
+    def rewrite(self, left: Mapping[str, Left], given: Mapping[str, pa.Table], *, message: str) -> None:
+        """Replaces tables by what is left of them, in one transaction; rows keep the run that made them.
+
+        Args:
+            left: By table; of one in partitions, only those with rows that are concerned are written anew.
+            given: Tables that the SQL may read, by name.
+        """
 
         def together() -> None:
             with self.connect() as connection, _transaction(connection):
                 for name, table in given.items():
                     connection.register(name, table)
-                for statement in statements:
-                    connection.execute(statement)
+                for table, part in left.items():
+                    for source in _partitions(connection, table, part):
+                        where = "WHERE source = $source" if source else ""
+                        parameters = {"source": source} if source else {}
+                        rows = connection.execute(f"FROM ({part.query}) {where}", parameters)
+                        batches = rows.to_arrow_reader(4096)
+                        tables = (pa.Table.from_batches([batch]) for batch in batches)
+                        file = self._stage(table, chain([batches.schema.empty_table()], tables), None, source)
+                        _swap(connection, file, source, keep=False)
                 connection.execute("CALL lake.set_commit_message('winnow', ?)", [message])
 
         _retry(together)
@@ -278,25 +322,21 @@ class Lake:
     def forget(self) -> None:
         """Ends the past: only the newest snapshot stays, and no byte of a row that isn't in it.
 
-        Files that held deleted rows are written anew, older snapshots and their files go. The catalogue keeps
-        a file's first and last text and, in SQLite, freed pages: they go too. It may be repeated at any time.
+        Older snapshots and their files go. The catalogue keeps texts of rows that are gone, as a table's first and
+        last, and SQLite keeps freed pages: they go too. It may be repeated at any time.
         """
         with self.connect() as connection:
             for call in (
-                "ducklake_rewrite_data_files('lake', delete_threshold => 0)",
                 "ducklake_expire_snapshots('lake', older_than => now())",
                 "ducklake_cleanup_old_files('lake', cleanup_all => true)",
                 "ducklake_delete_orphaned_files('lake', cleanup_all => true)",
             ):
                 _retry(lambda call=call: connection.execute(f"CALL {call}").fetchall())  # type: ignore[misc]
-            for table in ("ducklake_file_column_stats", "ducklake_table_column_stats"):
-                connection.execute(
-                    f"UPDATE {METADATA}.{table} SET min_value = NULL, max_value = NULL "
-                    "WHERE (table_id, column_id) IN (SELECT (table_id, column_id) "
-                    f"FROM {METADATA}.ducklake_column WHERE column_type IN ('varchar', 'blob') "
-                    f"AND column_name NOT IN {IDS})"
-                )
+            _retry(lambda: connection.execute(NARROW))
         if self.catalog.startswith("sqlite:"):
+            # While it is attached, a page that was read last stays in the log before the file.
+            _attached(self, os.getpid()).close()
+            _attached.cache_clear()
             apart(_vacuum, self.catalog.removeprefix("sqlite:"))
 
     def snapshots(self) -> list[Snapshot]:
@@ -422,6 +462,22 @@ def _create(connection: duckdb.DuckDBPyConnection, file: _File, *, partitioned: 
 
     _retry(add_columns if existing else create)
     connection.unregister("written")
+
+
+def _partitions(connection: duckdb.DuckDBPyConnection, table: str, part: Left) -> Sequence[str | None]:
+    """The sources with rows that are concerned; of a table that isn't in partitions, None for the whole."""
+    schema, name = table.split(".")
+    divided = connection.execute(
+        f"SELECT 1 FROM {METADATA}.ducklake_partition_info AS partitions "
+        f"JOIN {METADATA}.ducklake_table AS tables USING (table_id) "
+        f"JOIN {METADATA}.ducklake_schema AS schemas USING (schema_id) "
+        "WHERE table_name = ? AND schema_name = ? AND partitions.end_snapshot IS NULL "
+        "AND tables.end_snapshot IS NULL",
+        [name, schema],
+    ).fetchone()
+    column = "source" if divided else "NULL"
+    found = f"SELECT DISTINCT {column} FROM {table} WHERE {part.concerned} ORDER BY 1"
+    return [source for (source,) in connection.execute(found).fetchall()]
 
 
 def _swap(connection: duckdb.DuckDBPyConnection, file: _File, source: str | None, *, keep: bool) -> None:

@@ -266,7 +266,8 @@ def erase(
         f"Erased. Receipt: {receipt['erasure']}, in the folder of erasures and in governance.erasures. "
         f"{receipt['files_searched']:,} files were searched, and none holds anything of it."
     )
-    success = _run([name for name in plan.sources if name in SOURCES])
+    concerned = [name for name in plan.sources if name in SOURCES]
+    success = not concerned or _run(concerned)
     if place.releases.alias("champion") in plan.releases:
         console.print("The champion is tainted. It serves without the rows; deploy the candidate built anew.")
     raise typer.Exit(0 if success else 1)

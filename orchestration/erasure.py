@@ -22,7 +22,7 @@ from assets.lake import Lake, apart
 from assets.privacy.tombstones import TABLE as TOMBSTONES
 from assets.privacy.tombstones import TOMBSTONE
 from assets.privacy.traces import find_traces, scrub
-from orchestration.erasure_plan import ERASURES, TAINTED, Place, Plan, changes, unfinished
+from orchestration.erasure_plan import ERASURES, TAINTED, Place, Plan, left, unfinished
 from orchestration.summary import new_table
 
 Say = Callable[[str], None]
@@ -90,8 +90,7 @@ def _bury(plan: Plan, place: Place) -> None:
 
 
 def _delete(plan: Plan, place: Place) -> None:
-    statements = [change.statement for change in changes(place.lake, plan.doc_ids)]
-    place.lake.change(statements, plan.given, message=f"erasure {plan.erasure_id}")
+    place.lake.rewrite(left(place.lake, plan.doc_ids), plan.given, message=f"erasure {plan.erasure_id}")
 
 
 def _take_from_releases(plan: Plan, place: Place) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from assets import settings
-from assets.lake import Lake
+from assets.lake import Lake, Left
 from assets.privacy.keys import load_key
 from assets.privacy.subjects import COLUMNS, VALUES, Match, Selector, find_documents, read_request
 from assets.privacy.tombstones import TABLE as TOMBSTONES
@@ -26,6 +26,9 @@ ERASURES, TAINTED = "governance.erasures", "governance.tainted"
 KEPT = (TOMBSTONES, ERASURES, TAINTED)
 
 IDENTITY = ("doc_id", "source", "key", "content_hash")
+
+LEARNT = "EXISTS (FROM scored.quality_training WHERE doc_id IN (SELECT doc_id FROM gone))"
+"""Whether the quality model learnt from what goes."""
 
 Row = Mapping[str, Any]
 
@@ -44,15 +47,6 @@ class Place:
                 yield from self.lake.stream(f"SELECT {', '.join(columns)} FROM {table}")
         for release in self.releases.list():
             yield from self.releases.documents(release, columns)
-
-
-@dataclass(frozen=True)
-class Change:
-    """What happens to a table's rows: they go, or an id goes out of a list in them; as SQL over GIVEN tables."""
-
-    table: str
-    affected: str
-    statement: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ class Plan:
 
     @property
     def given(self) -> dict[str, pa.Table]:
-        """The tables that `changes` read."""
+        """The tables that the SQL of `left` reads."""
         return _given(self.doc_ids, self.strings, self.refused)
 
     def to_json(self) -> str:
@@ -157,31 +151,33 @@ def make_plan(place: Place, request: Iterable[str], approved_by: str, reason: st
     )
 
 
-def changes(lake: Lake, doc_ids: Sequence[str]) -> list[Change]:
-    """How each table of the lake is rid of the documents: wherever an id stands, and, in tables of another grain
-    than the document, wherever a string of the person's does."""
-    found = []
+def left(lake: Lake, doc_ids: Sequence[str]) -> dict[str, Left]:
+    """What stays of each table that may hold something of the documents: rows go wherever an id stands, and, in
+    tables of another grain than the document, wherever a string of the person's does; a list loses the ids."""
+    found = {}
+    ids = f"[{', '.join(repr(doc_id) for doc_id in doc_ids)}]::VARCHAR[]"
     for table, columns in lake.columns().items():
         if table in KEPT:
             continue
         texts = [name for name, kind in columns.items() if kind == "VARCHAR" and name != "run_id"]
+        lists = [name for name, kind in columns.items() if kind == "VARCHAR[]" and "doc_id" not in columns]
         told = [f'"{name}" IN (SELECT doc_id FROM gone)' for name in texts]
         if table == "raw.quarantine":
             told.append('(source, file, "position") IN (SELECT (source, file, "position") FROM refused)')
         if table == "scored.quality_model":
-            told.append("EXISTS (FROM scored.quality_training WHERE doc_id IN (SELECT doc_id FROM gone))")
+            told.append(LEARNT)
         if "doc_id" not in columns:
             told += [f'EXISTS (FROM strings WHERE contains("{name}", string))' for name in texts]
-            for name in (name for name, kind in columns.items() if kind == "VARCHAR[]"):
-                ids = ", ".join(f"'{doc_id}'" for doc_id in doc_ids)
-                named = f'list_has_any("{name}", [{ids}]::VARCHAR[])'
-                left = f'list_filter("{name}", lambda x: NOT list_contains([{ids}]::VARCHAR[], x))'
-                found.append(Change(table, named, f'UPDATE {table} SET "{name}" = {left} WHERE {named}'))
-        if told:
-            where = " OR ".join(told)
-            found.append(Change(table, where, f"DELETE FROM {table} WHERE {where}"))
-    # The model asks what it learnt from, so that must still be there.
-    return sorted(found, key=lambda change: change.table == "scored.quality_training")
+        gone = " OR ".join(told) or "false"
+        named = [f'list_has_any("{name}", {ids})' for name in lists]
+        others = [
+            f'list_filter("{name}", lambda x: NOT list_contains({ids}, x)) AS "{name}"' for name in lists
+        ]
+        replaced = f" REPLACE ({', '.join(others)})" if others else ""
+        query = f"SELECT *{replaced} FROM {table} WHERE ({gone}) IS NOT TRUE"
+        found[table] = Left(" OR ".join([gone, *named]), query)
+    # A model asks what it learnt from, so that must still be there.
+    return dict(sorted(found.items(), key=lambda item: item[0] == "scored.quality_training"))
 
 
 def _given(doc_ids: Iterable[str], strings: Iterable[str], refused: Iterable[Row]) -> dict[str, pa.Table]:
@@ -272,13 +268,13 @@ def _own(lake: Lake, strings: set[str], doc_ids: set[str]) -> list[str]:
 
 
 def _rows(lake: Lake, given: Mapping[str, pa.Table]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
+    counts = {}
     with lake.connect() as connection:
         for name, table in given.items():
             connection.register(name, table)
-        for change in changes(lake, given["gone"]["doc_id"].to_pylist()):
-            query = f"SELECT count(*) FROM {change.table} WHERE {change.affected}"
-            counts[change.table] += connection.execute(query).fetchone()[0]  # type: ignore[index]
+        for table, part in left(lake, given["gone"]["doc_id"].to_pylist()).items():
+            query = f"SELECT count(*) FROM {table} WHERE {part.concerned}"
+            counts[table] = connection.execute(query).fetchone()[0]  # type: ignore[index]
     return {table: rows for table, rows in sorted(counts.items()) if rows}
 
 
@@ -293,8 +289,7 @@ def _models(lake: Lake, given: Mapping[str, pa.Table]) -> dict[str, str]:
         return {}
     with lake.connect() as connection:
         connection.register("gone", given["gone"])
-        learnt = "EXISTS (FROM scored.quality_training WHERE doc_id IN (SELECT doc_id FROM gone))"
-        models = f"SELECT name, sha256 FROM scored.quality_model WHERE {learnt} ORDER BY name"
+        models = f"SELECT name, sha256 FROM scored.quality_model WHERE {LEARNT} ORDER BY name"
         return dict(connection.execute(models).fetchall())
 
 
