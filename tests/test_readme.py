@@ -22,6 +22,7 @@ from assets.evals import report, verdict
 from assets.filters import signals
 from assets.filters.signals import SIGNALS, Signal
 from assets.lake import Lake
+from assets.privacy.subjects import read_request
 from assets.rules import load_rules
 from assets.scorers import scores
 from assets.scorers.scores import SCORERS, Scorer
@@ -51,6 +52,7 @@ def test_the_example_works(language: str, text: str, tmp_path: Path, monkeypatch
         "yaml": _yaml,
         "csv": _csv,
         "json": _json,
+        "jsonl": _jsonl,
     }
     checks[language](text, tmp_path, monkeypatch)
 
@@ -183,6 +185,11 @@ def _csv(text: str, _folder: Path, _patch: pytest.MonkeyPatch) -> None:
         assert rule["signal"] in {signal.name for signal in SIGNALS}
         assert rule["rule"] not in {each["rule"] for each in known}
         int(rule["priority"]), float(rule["threshold"])
+
+
+def _jsonl(text: str, _folder: Path, _patch: pytest.MonkeyPatch) -> None:
+    kinds = {selector.kind for selector in read_request(text.splitlines())}
+    assert kinds == {"email", "phone", "name", "url_prefix", "source", "doc_id"}
 
 
 def _json(text: str, folder: Path, _patch: pytest.MonkeyPatch) -> None:
