@@ -15,7 +15,15 @@ import pyarrow as pa
 from assets import settings
 from assets.lake import Lake, Left
 from assets.privacy.keys import load_key
-from assets.privacy.subjects import COLUMNS, VALUES, Match, Selector, find_documents, read_request
+from assets.privacy.subjects import (
+    COLUMNS,
+    VALUES,
+    Match,
+    RequestError,
+    Selector,
+    find_documents,
+    read_request,
+)
 from assets.privacy.tombstones import TABLE as TOMBSTONES
 from assets.privacy.tombstones import VARIABLE, tombstones
 from assets.privacy.traces import Needles
@@ -110,7 +118,7 @@ def make_plan(place: Place, request: Iterable[str], approved_by: str, reason: st
     Without an approver nothing is made that would be needed to carry it out.
 
     Raises:
-        RequestError: A line of the request names nobody, or too many.
+        RequestError: A line of the request names nobody, or too many; or the reason quotes a value.
     """
     selectors = read_request(request)
     documents, matches = _named(place, selectors)
@@ -126,6 +134,11 @@ def make_plan(place: Place, request: Iterable[str], approved_by: str, reason: st
     if approved_by:
         key = load_key(settings.tombstone_key_file(), variable=VARIABLE)
         buried = tombstones(key, erasure_id, gone, selectors).to_pylist()
+    said_by_hand = f"{approved_by}\n{reason}".encode()
+    if Needles(frozenset(documents), frozenset(own)).found(said_by_hand):
+        raise RequestError(
+            "the approver or the reason quotes what is to be erased; the receipt would keep it"
+        )
     given = _given(sorted(documents), own, refused)
     released = {each: _released(place.releases, each, documents) for each in place.releases.list()}
     return Plan(

@@ -514,6 +514,8 @@ def test_without_a_name_it_shows_and_does_nothing(home: Path) -> None:
     assert said.returncode == 0 and "Nothing was erased" in said.stdout
     assert "4 documents: 2 named, 1 copies of them, 1 made from them; 1 rows in quarantine." in said.stdout
     assert ADA not in said.stdout.lower() and document_id("letters", "0") not in said.stdout
+    said = erase(home, "{request}", "--approved-by", "Petra", "--reason", f"asked by {ADA}")
+    assert said.returncode == 2 and "quotes what is to be erased" in said.stdout
     assert files() == before
     assert len(traces(home)) > 10
 

@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from assets.lake import Lake
+from assets.lake import METADATA, Lake, Left
 
 PROJECT = Path(__file__).parent.parent
 PASSWORD = "kept-out-of-the-catalogue"
@@ -113,6 +114,31 @@ def test_two_writers_lose_nothing(
     assert len(committed) == 20
     assert not list(root.glob("catalog.sqlite*"))
     assert PASSWORD not in lake.attach_statement()
+
+
+@pytest.mark.slow
+def test_the_lake_forgets(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.items() | {("WINNOW_CATALOG", "postgres:dbname=winnow")}:
+        monkeypatch.setenv(name, value)
+    lake = Lake(tmp_path / "another")
+    for source in ("a", "b"):
+        rows = pa.table(
+            {"doc_id": [f"doc-{source}{n}" for n in range(9)], "source": [source] * 9, "text": ["x"] * 9}
+        )
+        lake.replace("forgotten.documents", rows, run_id="r1", source=source)
+    gone = {"gone": pa.table({"doc_id": ["doc-a0", "doc-b8"]})}
+    told = "doc_id IN (SELECT doc_id FROM gone)"
+    left = {"forgotten.documents": Left(told, f"SELECT * FROM forgotten.documents WHERE NOT {told}")}
+    lake.rewrite(left, gone, message="erasure")
+    lake.forget()
+    assert lake.query("SELECT doc_id FROM forgotten.documents ORDER BY ALL")["doc_id"].to_pylist() == [
+        *(f"doc-a{n}" for n in range(1, 9)),
+        *(f"doc-b{n}" for n in range(8)),
+    ]
+    known = f"FROM {METADATA}.ducklake_table_column_stats SEMI JOIN {METADATA}.ducklake_column"
+    known += " USING (table_id, column_id) WHERE min_value IN ('doc-a0', 'doc-b8') OR max_value IN ('doc-a0', 'doc-b8')"
+    assert lake.query(known).num_rows == 0
+    assert len(lake.snapshots()) == 1
 
 
 @pytest.mark.parametrize(
