@@ -129,16 +129,16 @@ def make_plan(place: Place, request: Iterable[str], approved_by: str, reason: st
     strings |= {each.value for each in selectors if each.kind in VALUES}
     own = _own(place.lake, strings, set(documents))
     gone = [documents[doc_id] for doc_id in sorted(documents)]
-    erasure_id = secrets.token_hex(6)
-    buried: list[Row] = []
-    if approved_by:
-        key = load_key(settings.tombstone_key_file(), variable=VARIABLE)
-        buried = tombstones(key, erasure_id, gone, selectors).to_pylist()
     said_by_hand = f"{approved_by}\n{reason}".encode()
     if Needles(frozenset(documents), frozenset(own)).found(said_by_hand):
         raise RequestError(
             "the approver or the reason quotes what is to be erased; the receipt would keep it"
         )
+    erasure_id = secrets.token_hex(6)
+    buried: list[Row] = []
+    if approved_by:
+        key = load_key(settings.tombstone_key_file(), variable=VARIABLE)
+        buried = tombstones(key, erasure_id, gone, selectors).to_pylist()
     given = _given(sorted(documents), own, refused)
     released = {each: _released(place.releases, each, documents) for each in place.releases.list()}
     return Plan(
