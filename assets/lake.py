@@ -39,31 +39,6 @@ RUN_ID = pa.field("run_id", pa.string(), nullable=False)
 # DuckLake's own tables, as its attachment as `lake` names them.
 METADATA = "__ducklake_metadata_lake"
 
-# A table's first and last text, as far as its files know them; NARROW is run after rows have gone. Where a file
-# does not know its own, nothing is known: DuckLake would take what other files know for the whole.
-NARROW = f"""
-    UPDATE {METADATA}.ducklake_table_column_stats AS known
-    SET min_value = files.low, max_value = files.high
-    FROM (
-        SELECT columns.table_id, columns.column_id,
-            CASE WHEN count(*) = count(low) THEN min(low) END AS low,
-            CASE WHEN count(*) = count(high) THEN max(high) END AS high
-        FROM {METADATA}.ducklake_column AS columns
-        LEFT JOIN (
-            SELECT table_id, column_id, min_value AS low, max_value AS high
-            FROM {METADATA}.ducklake_file_column_stats
-            SEMI JOIN {METADATA}.ducklake_data_file USING (data_file_id)
-            WHERE NOT coalesce(value_count = 0 OR null_count = value_count, false)
-        ) AS files USING (table_id, column_id)
-        WHERE columns.column_type = 'varchar' AND columns.end_snapshot IS NULL
-        GROUP BY ALL
-    ) AS files
-    WHERE known.table_id = files.table_id AND known.column_id = files.column_id
-"""
-
-# The columns of strings that may be known outside the data files.
-IDS = ("doc_id", "source", "run_id")
-
 # A commit that meets another one is retried: SQLite admits one writer at a time, and DuckLake refuses
 # a commit whose snapshot number another process has just taken.
 COMMIT_ATTEMPTS = 12
@@ -240,9 +215,9 @@ class Lake:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4()}.parquet"
         rows = 0
-        # The catalogue copies a file's minimum and maximum of each column; those of texts are texts.
-        counted = [each.name for each in schema if each.name in IDS or pa.types.is_primitive(each.type)]
-        with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=counted) as writer:
+        # The catalogue would copy each column's first and last value, and those of texts are texts. None at all:
+        # where one file of a table knows its own and another doesn't, DuckLake takes the one's for the whole.
+        with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as writer:
             for part in chain([first], tables):
                 rows += part.num_rows
                 if run_id:
@@ -322,8 +297,8 @@ class Lake:
     def forget(self) -> None:
         """Ends the past: only the newest snapshot stays, and no byte of a row that isn't in it.
 
-        Older snapshots and their files go. The catalogue keeps texts of rows that are gone, as a table's first and
-        last, and SQLite keeps freed pages: they go too. It may be repeated at any time.
+        Older snapshots and their files go, and what an SQLite catalogue keeps in freed pages. It may be repeated
+        at any time.
         """
         with self.connect() as connection:
             for call in (
@@ -332,7 +307,6 @@ class Lake:
                 "ducklake_delete_orphaned_files('lake', cleanup_all => true)",
             ):
                 _retry(lambda call=call: connection.execute(f"CALL {call}").fetchall())  # type: ignore[misc]
-            _retry(lambda: connection.execute(NARROW))
         if self.catalog.startswith("sqlite:"):
             # While it is attached, a page that was read last stays in the log before the file.
             _attached(self, os.getpid()).close()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assets.lake import Lake
@@ -168,3 +171,28 @@ def test_writers_at_once_lose_nothing(lake: Lake) -> None:
     ).to_pylist()
     assert found == [{"source": name, "text": "4"} for name in "abcd"]
     assert sum(snapshot.run_id in set("abcd") for snapshot in lake.snapshots()) == 20
+
+
+def test_a_filter_finds_what_each_file_holds_whoever_wrote_it(tmp_path: Path) -> None:
+    """Of files that know their first and last value and one that doesn't, DuckLake would believe the former."""
+    lake = Lake(tmp_path)
+    low, high = (
+        pa.table({"doc_id": ids, "number": numbers}) for ids, numbers in ((["d"], [1]), (["m"], [9]))
+    )
+    lake.replace_all({"raw.documents": iter([low.slice(0, 0), low])}, run_id="r1")
+    lake.append("raw.documents", high, run_id="r2")
+    for path in (tmp_path / "data").rglob("*.parquet"):
+        assert pq.read_metadata(path).row_group(0).column(0).statistics is None
+    found = subprocess.run(
+        [sys.executable, "-c", FILTERED, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "1"
+
+
+# In a process that knows of the files only what the catalogue says.
+FILTERED = """
+import sys
+from pathlib import Path
+from assets.lake import Lake
+print(Lake(Path(sys.argv[1])).query("FROM raw.documents WHERE doc_id = 'd' AND number < 2").num_rows)
+"""
