@@ -22,9 +22,11 @@ import pyarrow as pa
 from reports import DATA, MEASURED, machine, records, save
 
 from assets.intervals import wilson
-from assets.privacy.findings import PiiPolicy, blot, find_pii
+from assets.privacy.credentials import CREDENTIALS
+from assets.privacy.findings import PiiPolicy, find_pii
+from assets.privacy.hits import blot
 from assets.privacy.keys import PiiKey
-from assets.privacy.recognizers import ENTITIES, analyzer
+from assets.privacy.recognizers import PATTERNED, analyzer
 
 KEY = PiiKey(b"a key for benchmarks only")
 
@@ -73,8 +75,7 @@ def by_presidio(text: str, language: str, entities: list[str], threshold: float)
     found = []
     while results := analyzer().analyze(text, language, entities=entities, score_threshold=threshold):
         found += results
-        for result in results:
-            text = blot(text, result.start, result.end)
+        text = blot(text, [(result.start, result.end) for result in results])
     return found
 
 
@@ -86,7 +87,7 @@ def theirs(texts: list[str]) -> list[set[tuple]]:
         found.append(
             {
                 (r.entity_type, r.start, r.end, r.score, r.recognition_metadata[r.RECOGNIZER_NAME_KEY])
-                for r in by_presidio(text, language, list(ENTITIES), policy.score_threshold)
+                for r in by_presidio(text, language, list(PATTERNED), policy.score_threshold)
             }
         )
     return found
@@ -150,7 +151,13 @@ def main() -> None:
     arguments = parser.parse_args()
     analyzer()
     ours(["Load what there is to load: jane@example.org, +1 202-555-0143."])
-    report: dict = {"machine": machine(), "same": {}, "speed": {}, "findings": Counter()}
+    report: dict = {
+        "machine": machine(),
+        "same": {},
+        "speed": {},
+        "findings": Counter(),
+        "credentials": Counter(),
+    }
     for kind in ("short records", "pages"):
         texts = []
         for path, field, most, of_kind in SETS.values():
@@ -171,8 +178,16 @@ def main() -> None:
     for name, (path, field, most, _) in SETS.items():
         texts = read(path, field, min(most, arguments.most))
         pairs = list(zip(ours(texts), theirs(texts), strict=True))
-        different = [number for number, (one, other) in enumerate(pairs) if one != other]
+        different = [
+            number
+            for number, (one, other) in enumerate(pairs)
+            if {each for each in one if each[0] in PATTERNED} != other
+        ]
         report["findings"].update(entity for one, _ in pairs for entity, *_ in one)
+        report["credentials"]["texts"] += len(pairs)
+        report["credentials"]["with"] += sum(
+            any(entity in CREDENTIALS for entity, *_ in one) for one, _ in pairs
+        )
         report["same"][name] = {
             "texts": len(texts),
             "different": len(different),

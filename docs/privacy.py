@@ -12,8 +12,9 @@ from pathlib import Path
 from assets import settings
 from assets.intervals import wilson
 from assets.privacy.actions import ACTIONS
+from assets.privacy.credentials import DETECTORS
 from assets.privacy.findings import PiiPolicy
-from assets.privacy.recognizers import PHONE_REGIONS, RECOGNIZERS
+from assets.privacy.recognizers import ENTITIES, PHONE_REGIONS, RECOGNIZERS
 
 PAGE = settings.PROJECT / "docs" / "privacy.md"
 MEASURED = settings.PROJECT / "docs" / "measured" / "privacy.json"
@@ -34,6 +35,8 @@ MEANING: Mapping[str, str] = {
     "KR_BRN": "Korean business registration numbers, as they are written, whose check digit holds",
     "KR_PASSPORT": "Korean passport numbers, where the words before them say so",
     "KR_DRIVER_LICENSE": "Korean driving licence numbers, as they are written",
+    "API_KEY": "API keys and access tokens of known makers, JSON web tokens",
+    "PRIVATE_KEY": "private keys, from their first line to their last",
 }
 KINDS = {"short records": "short records", "pages": "pages of a few kB"}
 
@@ -61,27 +64,36 @@ def _page(measured: dict) -> Iterator[str]:
     yield ""
     yield (
         f"A finding is a span of text that one of Presidio's recognisers gives a score of "
-        f"{PiiPolicy().score_threshold} or more. In the lake it is kept as entity, place, score, recogniser and "
-        "a keyed hash of the value, never the value. "
+        f"{PiiPolicy().score_threshold} or more, or that a detector of detect-secrets fires on. In the lake it "
+        "is kept as entity, place, score, recogniser and a keyed hash of the value, never the value. "
         "Recall and precision are on labelled records of English prose with invented values; "
         "“not labelled” means that those records have no such value."
     )
     yield ""
     yield "| entity | what | texts | found, of those labelled | right, of the findings |"
     yield "|---|---|---|---|---|"
-    for recognizer in RECOGNIZERS:
-        languages = "all" if len(recognizer.languages) > 1 else "Korean"
-        counts = quality.get(recognizer.entity)
+    korean = {each.entity for each in RECOGNIZERS if each.languages == ("ko",)}
+    for entity in ENTITIES:
+        languages = "Korean" if entity in korean else "all"
+        counts = quality.get(entity)
         shares = "not labelled | not labelled"
         if counts and counts["labelled"]:
             found = wilson(counts["found"], counts["labelled"])
             right = wilson(counts["right"], counts["findings"])
             shares = f"{found.percent()} | {right.percent()}"
-        yield f"| `{recognizer.entity}` | {MEANING[recognizer.entity]} | {languages} | {shares} |"
+        yield f"| `{entity}` | {MEANING[entity]} | {languages} | {shares} |"
     yield ""
     yield (
         "Telephone numbers that are missed are mostly national ones of countries that are not listed, written "
         "without their country code, and invented ones that are valid nowhere."
+    )
+    yield ""
+    names = ", ".join(f"`{each.name}`" for each in DETECTORS)
+    yield (
+        "Credentials are found by those detectors that tell one by its form alone, in texts of any length and "
+        f"whole, also where the detector's own match ends before the token does: {names}. Detectors that go by "
+        "a variable's name or by how random a string looks fire on prose and code and are not in use; nor is "
+        "the one of passwords in URLs, which in documentation are examples."
     )
     yield ""
     yield "## What is done with it"
@@ -101,11 +113,10 @@ def _page(measured: dict) -> Iterator[str]:
     yield ""
     yield "## What is not found"
     yield ""
-    known = {recognizer.entity for recognizer in RECOGNIZERS}
     missing = {
         entity: counts["labelled"]
         for entity, counts in quality.items()
-        if entity not in known and counts["labelled"]
+        if entity not in ENTITIES and counts["labelled"]
     }
     listed = ", ".join(
         f"{entity.lower().replace('_', ' ')} ({count:,})"
@@ -152,10 +163,12 @@ def _page(measured: dict) -> Iterator[str]:
         "recogniser, a pattern that every text matches in which it can find something, and the languages it "
         "is for. A country's telephone numbers are a region in `PHONE_REGIONS`. A sample in "
         "`tests/test_privacy.py` shows that it finds what it should; what `ANYTHING` leaves out is tested "
-        "against every pattern."
+        "against every pattern. A detector of credentials is a row of `DETECTORS` in "
+        "`assets/privacy/credentials.py`, with a sample in `tests/personal.py`. A new entity also needs a "
+        "surrogate in `assets/privacy/actions.py` and its meaning in `docs/privacy.py`."
     )
 
 
 if __name__ == "__main__":
     PAGE.write_text(page(load_measured()), encoding="utf-8")
-    print(f"{PAGE.relative_to(settings.PROJECT)}: {len(RECOGNIZERS)} recognisers")
+    print(f"{PAGE.relative_to(settings.PROJECT)}: {len(ENTITIES)} entities")

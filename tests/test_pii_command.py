@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from personal import TOKENS
 from projects import invoke
 
+from assets.privacy.credentials import CREDENTIALS
 from assets.privacy.recognizers import ENTITIES
 
 ADDRESS, NUMBER, RESIDENT = "jane.doe@example.co.uk", "(212) 736-5000", "960121-1234567"
@@ -65,3 +67,16 @@ def test_files_without_a_finding_give_tables_without_rows(tmp_path: Path) -> Non
 def test_a_name_that_tells_no_format_is_refused(letters: Path, tmp_path: Path) -> None:
     said = invoke("pii", letters, "--out", tmp_path / "findings.csv", code=2)
     assert "findings.csv: findings are written as .parquet or .jsonl" in said
+
+
+def test_credentials_are_found_and_never_written(tmp_path: Path) -> None:
+    parts = [frame.format(value) for frame, value in TOKENS.values()]
+    (tmp_path / "keys.txt").write_text("\n".join(parts), encoding="utf-8")
+    out, folder = tmp_path / "findings.jsonl", tmp_path / "redacted"
+    said = invoke("pii", tmp_path / "keys.txt", "--out", out, "--redact", folder)
+    found = [json.loads(line) for line in out.open(encoding="utf-8")]
+    assert {row["recognizer"] for row in found if row["entity"] in CREDENTIALS} == TOKENS.keys()
+    text = (folder / "documents.jsonl").read_text(encoding="utf-8")
+    assert "<API_KEY>" in text and "<PRIVATE_KEY>" in text
+    for _, value in TOKENS.values():
+        assert value not in said + out.read_text(encoding="utf-8") + text

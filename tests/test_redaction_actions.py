@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from personal import KEY, documents
+from personal import KEY, TOKENS, documents
 
 from assets.documents import MESSAGES, render
 from assets.privacy.actions import ACTIONS, SURROGATES, Action, ActionError, actions_for, load_actions
@@ -32,6 +32,8 @@ VALUES = {
     "KR_BRN": ("사업자등록번호 {} 로 발행합니다.", "123-45-67891"),
     "KR_PASSPORT": ("제 여권번호는 {} 입니다.", "M123A4567"),
     "KR_DRIVER_LICENSE": ("운전면허 번호는 {} 입니다.", "11-22-123456-78"),
+    "API_KEY": TOKENS["GitHubTokenDetector"],
+    "PRIVATE_KEY": TOKENS["PrivateKeyDetector"],
 }
 
 

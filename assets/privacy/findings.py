@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.privacy.analyzer import analyze
+from assets.privacy.credentials import CREDENTIALS, candidate, find_credentials
 from assets.privacy.disguises import CANDIDATE, plain
+from assets.privacy.hits import Hit, exhaust
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
-
-if TYPE_CHECKING:
-    from presidio_analyzer import RecognizerResult
 
 FINDING = pa.schema(
     [
@@ -40,10 +39,13 @@ MARGIN = 1_000
 
 spaCy refuses more than a million characters; well before that, the time of Presidio's e-mail pattern and of
 its search for context words grows with the square of the length. A finding belongs to the window it
-starts in, so only one longer than the margin can come out shortened.
+starts in, so only one longer than the margin can come out shortened. Credentials, which may be longer, are
+searched in whole texts.
 """
 
 BATCH = 4_096
+
+Look = Callable[[str], list[Hit]]
 
 HANGUL = r"[\x{1100}-\x{11FF}\x{3131}-\x{318E}\x{AC00}-\x{D7A3}]"
 
@@ -103,72 +105,81 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
     policy = policy or PiiPolicy()
     identities = documents.select(["doc_id", "source"]).to_pylist()
     found: dict[tuple[int, int, int, str], dict] = {}
-    for window, language, entities in _candidates(documents, policy):
+    for window, look in chain(_patterned(documents, policy), _credentials(documents, policy)):
         identity = identities[window.row]
         try:
-            results = search(window.text, language, entities, policy.score_threshold)
+            hits = look(window.text)
         except Exception as error:
-            # Presidio's messages may quote the value, and a chained traceback quotes the message.
+            # A library's messages may quote the value, and a chained traceback quotes the message.
             name = f"{identity['source']}: document {identity['doc_id']}"
             raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
-        for result in results:
-            start, end = window.span(result.start, result.end)
+        for hit in hits:
+            start, end = window.span(hit.start, hit.end)
             if not window.low <= start < window.high:
                 continue
             finding = identity | {
-                "entity": result.entity_type,
+                "entity": hit.entity,
                 "start": start,
                 "end": end,
-                "score": result.score,
-                "recognizer": result.recognition_metadata[result.RECOGNIZER_NAME_KEY],
-                "value_hmac": key.hmac(window.text[result.start : result.end]),
+                "score": hit.score,
+                "recognizer": hit.recognizer,
+                "value_hmac": key.hmac(window.text[hit.start : hit.end]),
                 "key_id": key.id,
             }
             # What is found as it stands and once more undisguised is one finding.
-            found.setdefault((window.row, start, end, result.entity_type), finding)
+            found.setdefault((window.row, start, end, hit.entity), finding)
     return pa.Table.from_pylist([found[place] for place in sorted(found)], schema=FINDING)
 
 
-def blot(text: str, start: int, end: int) -> str:
-    """The text with [start, end) made unreadable and every other character where it was."""
-    return f"{text[:start]}<{'_' * (end - start - 2)}>{text[end:]}"
+def search(text: str, language: str, entities: list[str], threshold: float) -> list[Hit]:
+    """What Presidio finds of some entities, and what it finds once that is gone."""
+    return exhaust(text, lambda text: analyze(text, language, entities, threshold))
 
 
-def search(text: str, language: str, entities: list[str], threshold: float) -> list[RecognizerResult]:
-    """Presidio's findings, and those it makes once the first are gone, until there are no more.
-
-    A value can hide its neighbour: of an object identifier's dotted numbers, four pass for an IP address, and
-    only without them do the rest pass for a phone number. Redacted text must not bring them out.
-    """
-    found = []
-    while results := analyze(text, language, entities, threshold):
-        found += results
-        for result in results:
-            text = blot(text, result.start, result.end)
-    return found
-
-
-def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, str, list[str]]]:
-    """Each window that can hold a finding, with its language and the entities it can hold."""
+def _patterned(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:
+    """Each window that can hold what Presidio's patterns find, and how it is searched."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    windows = _windows(documents.column("text"))
+    for windows, texts in _matched(_windows(documents.column("text")), ANYTHING):
+        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
+        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
+        for i, window in enumerate(windows):
+            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
+            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
+            if entities:
+                yield (
+                    window,
+                    partial(search, language=language, entities=entities, threshold=policy.score_threshold),
+                )
+
+
+def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:
+    """Each text that can hold a credential, whole, and how it is searched."""
+    entities = [entity for entity in CREDENTIALS if entity in policy.entities]
+    if not entities:
+        return
+    pattern = candidate(entities)
+    texts = documents.column("text")
+    whole = (
+        _Window(row, text, 0, 0, len(text))
+        for row in _matching(texts, f"{pattern}|{CANDIDATE}")
+        for text in (texts[row].as_py(),)
+    )
+    for windows, _ in _matched(whole, pattern):
+        for window in windows:
+            yield window, partial(find_credentials, entities=entities)
+
+
+def _matched(windows: Iterator[_Window], pattern: str) -> Iterator[tuple[list[_Window], pa.Array]]:
+    """The windows that match a pattern, as they stand or undisguised, and their texts; some at a time."""
     while batch := list(islice(windows, BATCH)):
         texts = pa.array([window.text for window in batch], pa.large_string())
         if undisguised := _undisguised(batch, texts):
             batch += undisguised
             more = pa.array([window.text for window in undisguised], pa.large_string())
             texts = pa.concat_arrays([texts, more])
-        some = _matching(texts, ANYTHING)
-        batch = [batch[at] for at in some]
-        texts = texts.take(pa.array(some, pa.int64()))
-        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
-        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
-        for i, window in enumerate(batch):
-            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
-            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
-            if entities:
-                yield window, language, entities
+        some = _matching(texts, pattern)
+        yield [batch[at] for at in some], texts.take(pa.array(some, pa.int64()))
 
 
 def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
@@ -177,7 +188,7 @@ def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
     return [replace(window, text=read[0], places=read[1]) for window, read in found if read is not None]
 
 
-def _matching(texts: pa.Array, pattern: str) -> list[int]:
+def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> list[int]:
     return np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist()
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from assets.documents import MESSAGES, render, turn_offsets
 from assets.privacy.actions import replacement
-from assets.privacy.findings import PiiError, PiiPolicy, blot, find_pii
+from assets.privacy.findings import PiiError, PiiPolicy, find_pii
+from assets.privacy.hits import blot
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ENTITIES
 
@@ -108,7 +109,7 @@ def residual(redacted: pa.Table, key: PiiKey, actions: Mapping[str, str] = Mappi
     would raise the score of a number that follows them.
     """
     blotted = [
-        PLACEHOLDER.sub(lambda match: blot(match[0], 0, len(match[0])), text)
+        blot(text, [match.span() for match in PLACEHOLDER.finditer(text)])
         for text in redacted.column("text").to_pylist()
     ]
     documents = redacted.select(["doc_id", "source"])
