@@ -80,3 +80,33 @@ def test_credentials_are_found_and_never_written(tmp_path: Path) -> None:
     assert "<API_KEY>" in text and "<PRIVATE_KEY>" in text
     for _, value in TOKENS.values():
         assert value not in said + out.read_text(encoding="utf-8") + text
+
+
+NAMED = "The letter was written by Margaret Thompson in May."
+
+
+def test_names_are_found_where_a_tier_asks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letter.txt").write_text(NAMED, encoding="utf-8")
+    out, folder = tmp_path / "findings.jsonl", tmp_path / "redacted"
+    ask = ("pii", tmp_path / "letter.txt", "--out", out, "--redact", folder)
+
+    def text() -> str:
+        return json.loads((folder / "documents.jsonl").read_text(encoding="utf-8"))["text"]
+
+    invoke(*ask)
+    assert text() == NAMED
+    for tier in ("gated", "full"):
+        assert "PERSON" in invoke(*ask, "--ner", tier)
+        assert text() == NAMED.replace("Margaret Thompson", "<PERSON>")
+    monkeypatch.setenv("WINNOW_NER", "full")
+    assert "PERSON" in invoke(*ask)
+    assert "PERSON" not in invoke(*ask, "--ner", "off")
+    monkeypatch.setenv("WINNOW_NER", "some")
+    assert "WINNOW_NER: 'some' is none of off, gated, full" in invoke(*ask, code=2)
+
+
+@pytest.mark.usefixtures("absent_model")
+def test_without_the_model_names_are_refused(letters: Path, tmp_path: Path) -> None:
+    said = invoke("pii", letters, "--out", tmp_path / "findings.jsonl", "--ner", "full", code=2)
+    assert "the extra `ner`, which is not installed" in said
+    invoke("pii", letters, "--out", tmp_path / "findings.jsonl")

@@ -117,5 +117,7 @@ SURROGATES: Mapping[str, str] = MappingProxyType(
         "KR_DRIVER_LICENSE": "00-00-00{digits}-00",
         "API_KEY": "api-key-{name}",
         "PRIVATE_KEY": "private-key-{name}",
+        "PERSON": "person-{name}",
+        "LOCATION": "place-{name}",
     }
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -14,9 +15,11 @@ import pyarrow.compute as pc
 from assets.privacy.analyzer import analyze
 from assets.privacy.credentials import CREDENTIALS, candidate, find_credentials
 from assets.privacy.disguises import CANDIDATE, plain
-from assets.privacy.hits import Hit, exhaust
+from assets.privacy.hits import Hit, blot, exhaust
 from assets.privacy.keys import PiiKey
+from assets.privacy.names import EVIDENCE, NAMES, find_names, load_model, sentences
 from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
+from assets.settings import NER_TIERS
 
 FINDING = pa.schema(
     [
@@ -46,6 +49,7 @@ searched in whole texts.
 BATCH = 4_096
 
 Look = Callable[[str], list[Hit]]
+Place = tuple[int, int, int, str]
 
 HANGUL = r"[\x{1100}-\x{11FF}\x{3131}-\x{318E}\x{AC00}-\x{D7A3}]"
 
@@ -56,7 +60,7 @@ class PiiError(RuntimeError):
 
 @dataclass(frozen=True)
 class PiiPolicy:
-    """What counts as a finding: these entities, at this score or above.
+    """What counts as a finding: these entities, at this score or above; names only where a tier asks for them.
 
     A number of the right shape alone scores 0.05 to 0.4; context words, a checksum or a telling format raise
     it. At 0.4 valid phone numbers count, and nine digits count as a social security number only
@@ -65,8 +69,11 @@ class PiiPolicy:
 
     entities: tuple[str, ...] = ENTITIES
     score_threshold: float = 0.4
+    ner: str = "off"
 
     def __post_init__(self) -> None:
+        if self.ner not in NER_TIERS:
+            raise ValueError(f"{self.ner!r} is no tier of names; there are {', '.join(NER_TIERS)}")
         if unknown := sorted(set(self.entities) - set(ENTITIES)):
             raise ValueError(f"no recogniser for {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
 
@@ -97,27 +104,41 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
 
     Rows are in the order of the documents, then by start, end and entity. What is disguised (disguises.py) is
     found where it stands, and its hash is that of the plain value. Korean text, by its language hint
-    or because there is Hangul in it, is also searched for Korean numbers.
+    or because there is Hangul in it, is also searched for Korean numbers; text that is not English, by the
+    same signs, is not searched for names.
 
     Raises:
         PiiError: A recogniser failed on a document.
+        NamesError: Names are to be found and their model is not installed.
     """
     policy = policy or PiiPolicy()
+    found = _find(documents, key, policy)
+    named = sorted({row for row, _, _, entity in found if entity in NAMES})
+    if named:
+        # A name that gives way brings the words before it nearer to what follows it, and with them a score.
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for row, start, end, _ in found:
+            spans.setdefault(row, []).append((start, end))
+        again = documents.select(["doc_id", "source", "language"]).take(named)
+        texts = documents.column("text")
+        without = [blot(texts[row].as_py(), spans[row]) for row in named]
+        again = again.append_column("text", pa.array(without, pa.string()))
+        more = _find(again, key, replace(policy, ner="off"))
+        for (row, start, end, entity), finding in more.items():
+            found[named[row], start, end, entity] = finding
+    return pa.Table.from_pylist([found[place] for place in sorted(found)], schema=FINDING)
+
+
+def _find(documents: pa.Table, key: PiiKey, policy: PiiPolicy) -> dict[Place, dict]:
+    """The findings in some documents, by their place."""
     identities = documents.select(["doc_id", "source"]).to_pylist()
-    found: dict[tuple[int, int, int, str], dict] = {}
-    for window, look in chain(_patterned(documents, policy), _credentials(documents, policy)):
-        identity = identities[window.row]
-        try:
-            hits = look(window.text)
-        except Exception as error:
-            # A library's messages may quote the value, and a chained traceback quotes the message.
-            name = f"{identity['source']}: document {identity['doc_id']}"
-            raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
+    found: dict[Place, dict] = {}
+    for window, hits in _searched(documents, policy):
         for hit in hits:
             start, end = window.span(hit.start, hit.end)
-            if not window.low <= start < window.high:
+            if not window.low <= start < window.high or hit.score < policy.score_threshold:
                 continue
-            finding = identity | {
+            finding = identities[window.row] | {
                 "entity": hit.entity,
                 "start": start,
                 "end": end,
@@ -128,7 +149,43 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
             }
             # What is found as it stands and once more undisguised is one finding.
             found.setdefault((window.row, start, end, hit.entity), finding)
-    return pa.Table.from_pylist([found[place] for place in sorted(found)], schema=FINDING)
+    return found
+
+
+def _searched(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, list[Hit]]]:
+    """Each window that may hold something, and what is in it."""
+    for window, look in chain(_patterned(documents, policy), _credentials(documents, policy)):
+        with _naming(documents, window):
+            hits = look(window.text)
+        yield window, hits
+    entities = [entity for entity in NAMES if entity in policy.entities]
+    if policy.ner == "off" or not entities:
+        return
+    load_model()
+    windows, pattern = _english(documents), ""
+    if policy.ner == "gated":
+        windows, pattern = _sentences(windows), EVIDENCE
+    for batch, _ in _matched(windows, pattern):
+        try:
+            found = find_names([window.text for window in batch], entities)
+        except Exception:
+            # Which of them it was is seen when each is searched alone.
+            found = []
+            for window in batch:
+                with _naming(documents, window):
+                    found += find_names([window.text], entities)
+        yield from zip(batch, found, strict=True)
+
+
+@contextmanager
+def _naming(documents: pa.Table, window: _Window) -> Iterator[None]:
+    """Where a window is searched: an error names its document."""
+    try:
+        yield
+    except Exception as error:
+        # A library's messages may quote the value, and a chained traceback quotes the message.
+        name = f"{documents['source'][window.row]}: document {documents['doc_id'][window.row]}"
+        raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
 
 
 def search(text: str, language: str, entities: list[str], threshold: float) -> list[Hit]:
@@ -168,6 +225,22 @@ def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Wind
     for windows, _ in _matched(whole, pattern):
         for window in windows:
             yield window, partial(find_credentials, entities=entities)
+
+
+def _english(documents: pa.Table) -> Iterator[_Window]:
+    """The windows of English text: of no language or that one by its hint, and without Hangul."""
+    hints = documents.column("language").to_pylist()
+    foreign = set(_matching(documents.column("text"), HANGUL))
+    foreign.update(row for row, hint in enumerate(hints) if hint not in (None, "en"))
+    return (window for window in _windows(documents.column("text")) if window.row not in foreign)
+
+
+def _sentences(windows: Iterable[_Window]) -> Iterator[_Window]:
+    """The sentences of some windows, each as a window; of those in a margin none."""
+    for window in windows:
+        for start, end in sentences(window.text):
+            if window.offset + end > window.low and window.offset + start < window.high:
+                yield replace(window, text=window.text[start:end], offset=window.offset + start)
 
 
 def _matched(windows: Iterator[_Window], pattern: str) -> Iterator[tuple[list[_Window], pa.Array]]:

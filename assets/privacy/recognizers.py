@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from assets.privacy.credentials import CREDENTIALS
+from assets.privacy.names import NAMES
 from assets.privacy.phones import GAP
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ Korean passport counts only where the words before it say what it is.
 """
 
 PATTERNED = tuple(recognizer.entity for recognizer in RECOGNIZERS)
-ENTITIES = (*PATTERNED, *CREDENTIALS)
-"""What Presidio's recognisers find, and with that everything that is found."""
+ENTITIES = (*PATTERNED, *CREDENTIALS, *NAMES)
+"""What Presidio's patterns find, and with that everything that can be found."""
 
 
 @cache

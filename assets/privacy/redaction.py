@@ -105,7 +105,8 @@ def resolve(findings: Iterable[Mapping]) -> list[Span]:
 def residual(redacted: pa.Table, key: PiiKey, actions: Mapping[str, str] = MappingProxyType({})) -> pa.Table:
     """What is still found in redacted text (doc_id, source, text), as findings; no row when all is well.
 
-    What is kept on purpose is not looked for. Placeholders are blotted out first: their names are words that
+    What is kept on purpose is not looked for, and neither are names: a model may find one more in any text that
+    changed, for it goes by what stands around. Placeholders are blotted out first: their names are words that
     would raise the score of a number that follows them.
     """
     blotted = [
