@@ -46,7 +46,7 @@ $(VENV)/.installed-dev: $(UV) requirements-dev.lock pyproject.toml
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
 lock: $(UV)  ## resolve the dependencies anew
-	$(LOCK) --group build --group dev --extra postgres --extra ray --upgrade --output-file requirements-dev.lock
+	$(LOCK) --group build --group dev --extra ner --extra postgres --extra ray --upgrade --output-file requirements-dev.lock
 	$(LOCK) --group build --constraints requirements-dev.lock --output-file requirements.lock
 	echo uv | $(UV) pip compile - --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements-uv.lock
 

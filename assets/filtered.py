@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from assets import plots, settings
 from assets.examined import examination
 from assets.lake import Lake
+from assets.privacy.names import version as names_version
 from assets.rules import load_rules
 from assets.spool import Spool
 from assets.stage import (
@@ -55,6 +56,7 @@ POLICY_CODE = ("filters/policies.py", str(settings.policies_file()))
 COMPARING_CODE = ("filters/folding.py", *POLICY_CODE, *TEXT_CODE)
 EDITING_CODE = ("filters/edits.py", *POLICY_CODE, *LINE_CODE)
 PRIVACY_CODE = ("privacy", str(settings.redaction_file()), *EDITING_CODE)
+NER = names_version(settings.ner())
 
 
 @dg.asset(
@@ -151,7 +153,7 @@ def _distributions(lake: Lake, source: str) -> str:
             deps=[DOCUMENTS],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
-            code_version=code_version("privacy"),
+            code_version=f"{code_version('privacy')}-{NER}",
             description=(
                 "Each span of personal data found: entity, place, score, recogniser and a keyed hash; "
                 "never the value."
@@ -162,7 +164,7 @@ def _distributions(lake: Lake, source: str) -> str:
             deps=[DOCUMENTS],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
-            code_version=code_version(*PRIVACY_CODE),
+            code_version=f"{code_version(*PRIVACY_CODE)}-{NER}",
             description=(
                 "Each document's text and turns with personal data replaced as the actions of its source say, by "
                 "default by typed placeholders, and without the lines that the editor of its profile removes, "
@@ -174,7 +176,7 @@ def _distributions(lake: Lake, source: str) -> str:
 def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult]:
     from assets.filters.edits import EDITS, edit_documents, editor_of
     from assets.privacy.actions import actions_for, load_actions
-    from assets.privacy.findings import FINDING, find_pii
+    from assets.privacy.findings import FINDING, PiiPolicy, find_pii
     from assets.privacy.keys import load_key
     from assets.privacy.redaction import REDACTED, redact, residual
 
@@ -182,7 +184,8 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     key = load_key(settings.pii_key_file())
     editor = editor_of(SOURCES[source].profile, settings.policies_file())
     actions = actions_for(load_actions(settings.redaction_file()), SOURCES[source].profile, source)
-    version = f"{code_version(*PRIVACY_CODE)}-{key.id}-{editor}"
+    policy = PiiPolicy(ner=settings.ner())
+    version = f"{code_version(*PRIVACY_CODE)}-{key.id}-{NER}-{editor}"
     schemas = {
         "filtered.pii_findings": FINDING,
         "filtered.pii_residual": FINDING,
@@ -195,7 +198,7 @@ def pii(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iter
     ):
         made = {table: Spool(Path(folder) / table, schema) for table, schema in schemas.items()}
         for documents in seen.to_examine():
-            findings = find_pii(documents, key)
+            findings = find_pii(documents, key, policy)
             redacted = redact(documents, findings, actions)
             # A text without findings is as it was: only a changed text can say something new.
             left = residual(redacted.filter(pc.field("n_findings") > 0), key, actions)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from assets import settings
 from assets.documents import DOCUMENT
 from assets.lake import Lake
+from assets.privacy.names import version as names_version
 from assets.sources.ingest import Ingestion, fingerprint, ingest
 from assets.sources.inspection import INSPECTED, inspection_sample
 from assets.sources.registry import Source
@@ -121,17 +122,18 @@ def _after(ingestion: Ingestion, table: str) -> Iterator[pa.Table]:
     partitions_def=BY_SOURCE,
     owners=[CURATION],
     kinds={"duckdb"},
-    code_version=code_version("sources/inspection.py", "privacy"),
+    code_version=f"{code_version('sources/inspection.py', 'privacy')}-{names_version(settings.ner())}",
 )
 def raw_inspection(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """A seeded sample to look at, even across kind, language and length; personal data is masked."""
-    from assets.privacy.findings import find_pii
+    from assets.privacy.findings import PiiPolicy, find_pii
     from assets.privacy.keys import load_key
     from assets.privacy.redaction import redact
 
     source = context.partition_key
     sample = inspection_sample(lake.query("FROM raw.documents WHERE source = ?", [source]))
-    masked = redact(sample, find_pii(sample, load_key(settings.pii_key_file())))
+    policy = PiiPolicy(ner=settings.ner())
+    masked = redact(sample, find_pii(sample, load_key(settings.pii_key_file()), policy))
     sample = sample.set_column(sample.schema.get_field_index("text"), "text", masked["text"])
     sample = sample.select(INSPECTED)
     write = lake.replace("raw.inspection", sample, run_id=context.run_id, source=source)

@@ -77,6 +77,22 @@ def redaction_file() -> Path:
     return _path("WINNOW_REDACTION", "assets/privacy/actions.csv")
 
 
+NER_TIERS = ("off", "gated", "full")
+"""Where names of persons and places are looked for: nowhere, in sentences that may hold one, everywhere."""
+
+
+def ner() -> str:
+    """The tier of `NER_TIERS`: off, or what `WINNOW_NER` says.
+
+    Raises:
+        ValueError: That is no tier.
+    """
+    said = os.environ.get("WINNOW_NER") or "off"
+    if said not in NER_TIERS:
+        raise ValueError(f"WINNOW_NER: {said!r} is none of {', '.join(NER_TIERS)}")
+    return said
+
+
 def lake_root() -> Path:
     """The lake's folder."""
     return home() / "lake"

@@ -10,13 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from assets import settings
-from assets.intervals import wilson
+from assets.intervals import Interval, wilson
 from assets.privacy.actions import ACTIONS
+from assets.privacy.credentials import DETECTORS
 from assets.privacy.findings import PiiPolicy
-from assets.privacy.recognizers import PHONE_REGIONS, RECOGNIZERS
+from assets.privacy.names import NAMES
+from assets.privacy.recognizers import ENTITIES, PHONE_REGIONS, RECOGNIZERS
 
 PAGE = settings.PROJECT / "docs" / "privacy.md"
 MEASURED = settings.PROJECT / "docs" / "measured" / "privacy.json"
+
+ANCHOR = "#names-of-persons-and-places"
 
 # What each entity is, for people.
 MEANING: Mapping[str, str] = {
@@ -34,6 +38,15 @@ MEANING: Mapping[str, str] = {
     "KR_BRN": "Korean business registration numbers, as they are written, whose check digit holds",
     "KR_PASSPORT": "Korean passport numbers, where the words before them say so",
     "KR_DRIVER_LICENSE": "Korean driving licence numbers, as they are written",
+    "API_KEY": "API keys and access tokens of known makers, JSON web tokens",
+    "PRIVATE_KEY": "private keys, from their first line to their last",
+    "PERSON": "names of persons",
+    "LOCATION": "names of places, buildings and countries",
+}
+TIERS: Mapping[str, str] = {
+    "off": "nowhere",
+    "gated": "sentences with a capitalised word that is not their first, a title, or words that come before a name",
+    "full": "all English text",
 }
 KINDS = {"short records": "short records", "pages": "pages of a few kB"}
 
@@ -61,29 +74,45 @@ def _page(measured: dict) -> Iterator[str]:
     yield ""
     yield (
         f"A finding is a span of text that one of Presidio's recognisers gives a score of "
-        f"{PiiPolicy().score_threshold} or more. In the lake it is kept as entity, place, score, recogniser and "
-        "a keyed hash of the value, never the value. "
+        f"{PiiPolicy().score_threshold} or more, or that a detector of detect-secrets fires on. In the lake it "
+        "is kept as entity, place, score, recogniser and a keyed hash of the value, never the value. "
         "Recall and precision are on labelled records of English prose with invented values; "
         "“not labelled” means that those records have no such value."
     )
     yield ""
     yield "| entity | what | texts | found, of those labelled | right, of the findings |"
     yield "|---|---|---|---|---|"
-    for recognizer in RECOGNIZERS:
-        languages = "all" if len(recognizer.languages) > 1 else "Korean"
-        counts = quality.get(recognizer.entity)
+    korean = {each.entity for each in RECOGNIZERS if each.languages == ("ko",)}
+    for entity in ENTITIES:
+        if entity in NAMES:
+            below = f"[below]({ANCHOR})"
+            yield f"| `{entity}` | {MEANING[entity]} | English, if asked for | {below} | {below} |"
+            continue
+        languages = "Korean" if entity in korean else "all"
+        counts = quality.get(entity)
         shares = "not labelled | not labelled"
         if counts and counts["labelled"]:
             found = wilson(counts["found"], counts["labelled"])
             right = wilson(counts["right"], counts["findings"])
             shares = f"{found.percent()} | {right.percent()}"
-        yield f"| `{recognizer.entity}` | {MEANING[recognizer.entity]} | {languages} | {shares} |"
+        yield f"| `{entity}` | {MEANING[entity]} | {languages} | {shares} |"
     yield ""
     yield (
         "Telephone numbers that are missed are mostly national ones of countries that are not listed, written "
         "without their country code, and invented ones that are valid nowhere."
     )
     yield ""
+    detectors = ", ".join(f"`{each.name}`" for each in DETECTORS)
+    credentials = wilson(measured["credentials"]["with"], measured["credentials"]["texts"])
+    yield (
+        "Credentials are found by those detectors that tell one by its form alone, in texts of any length and "
+        f"whole, also where the detector's own match ends before the token does: {detectors}. Detectors that go by "
+        "a variable's name or by how random a string looks fire on prose and code and are not in use; nor is "
+        "the one of passwords in URLs, which in documentation are examples. Of the documents of all corpora "
+        f"measured on {credentials.percent(3)} hold one, and those are published examples."
+    )
+    yield ""
+    yield from _names(measured["names"])
     yield "## What is done with it"
     yield ""
     yield (
@@ -91,7 +120,8 @@ def _page(measured: dict) -> Iterator[str]:
         "with an entity's values in the documents of a profile or a source; `*` stands for all. A line that "
         "names the source goes before one that names the profile, and that before one that names the entity "
         "alone. Where two findings overlap, the one of the higher score decides for both. Kept values are not "
-        "looked for once more when the redacted text is checked; all others are, and one that is found blocks."
+        "looked for once more when the redacted text is checked; all others are, and one that is found blocks; "
+        "names are not part of that."
     )
     yield ""
     yield "| action | what stands in the value's place |"
@@ -101,11 +131,10 @@ def _page(measured: dict) -> Iterator[str]:
     yield ""
     yield "## What is not found"
     yield ""
-    known = {recognizer.entity for recognizer in RECOGNIZERS}
     missing = {
         entity: counts["labelled"]
         for entity, counts in quality.items()
-        if entity not in known and counts["labelled"]
+        if entity not in ENTITIES and counts["labelled"]
     }
     listed = ", ".join(
         f"{entity.lower().replace('_', ' ')} ({count:,})"
@@ -152,10 +181,90 @@ def _page(measured: dict) -> Iterator[str]:
         "recogniser, a pattern that every text matches in which it can find something, and the languages it "
         "is for. A country's telephone numbers are a region in `PHONE_REGIONS`. A sample in "
         "`tests/test_privacy.py` shows that it finds what it should; what `ANYTHING` leaves out is tested "
-        "against every pattern."
+        "against every pattern. A detector of credentials is a row of `DETECTORS` in "
+        "`assets/privacy/credentials.py`, with a sample in `tests/personal.py`. A new entity also needs a "
+        "surrogate in `assets/privacy/actions.py` and its meaning in `docs/privacy.py`."
     )
+
+
+def _names(names: dict) -> Iterator[str]:
+    tiers = names["tiers"]
+    off, gated, full = (tiers[tier] for tier in TIERS)
+    yield "## Names of persons and places"
+    yield ""
+    yield (
+        "They have no form of their own, so a model tells them by what stands around: spaCy's "
+        f"`en_core_web_sm` ({names['version'].removeprefix('full-')}, MIT), asked as Presidio's "
+        "`SpacyRecognizer` asks it, with its score of 0.85. It reads English only: text with another language "
+        "for its hint, or with Hangul in it, is not searched for names. The tier says where it is asked; "
+        "`WINNOW_NER` sets it, and `winnow pii --ner`. The model comes with the extra `ner` "
+        "([how](operations.md#names-of-persons-and-places)); nothing is "
+        "downloaded at run time."
+    )
+    yield ""
+    yield "| tier | searched | short records, MB per CPU s | pages, MB per CPU s |"
+    yield "|---|---|---|---|"
+    for tier, where in TIERS.items():
+        rates = " | ".join(f"{tiers[tier]['speed'][kind]:.2f}" for kind in KINDS)
+        yield f"| `{tier}` | {where} | {rates} |"
+    yield ""
+    yield "Speed is that of everything together, patterns included. On the labelled records:"
+    yield ""
+    yield "| entity | tier | found, of those labelled | right, of the findings | F1, 95 % bootstrap over records |"
+    yield "|---|---|---|---|---|"
+    for entity in NAMES:
+        for tier in ("gated", "full"):
+            counts = tiers[tier]["quality"][entity]
+            found, right = (
+                wilson(counts["found"], counts["labelled"]),
+                wilson(counts["right"], counts["findings"]),
+            )
+            score = Interval(**counts["f1"])
+            yield f"| `{entity}` | `{tier}` | {found.percent()} | {right.percent()} | {score.number()} |"
+    yield ""
+    yield "A place inside a labelled address counts as wrong there, for the label says address."
+    yield ""
+    yield "| documents that gain a finding | `gated` | `full` |"
+    yield "|---|---|---|"
+    for name in full["gain"]:
+        shares = " | ".join(
+            wilson(each["gain"][name]["with"], each["gain"][name]["texts"]).percent()
+            for each in (gated, full)
+        )
+        yield f"| {name} | {shares} |"
+    yield ""
+    documentation = full["gain"]["API documentation"]
+    person, place = (full["quality"][entity] for entity in NAMES)
+    slower = [off["speed"][kind] / full["speed"][kind] for kind in KINDS]
+    yield (
+        "Documentation of an interface names hardly anybody: what it gains are product and class names. "
+        "In encyclopedia passages the findings are mostly names, of people and places that are public."
+    )
+    yield ""
+    yield (
+        f"The default is `off`. `full` takes {min(slower):.0f} to {max(slower):.0f} times as long as the "
+        f"patterns, misses {_share(person['labelled'] - person['found'], person['labelled'])} of the persons and "
+        f"{_share(place['labelled'] - place['found'], place['labelled'])} of the places, and in "
+        f"{_share(documentation['with'], documentation['texts'])} of plain documentation takes something "
+        "else for a name. Where texts are private letters or records that is worth it; on the web and on code it is "
+        "not. `gated` costs less by what it leaves out, and loses the names that open a sentence or are "
+        "written small."
+    )
+    yield ""
+    still = [wilson(each["left"]["still"], each["left"]["documents"]).percent() for each in (gated, full)]
+    yield (
+        "A model goes by what stands around, so in a changed text it may find one more name. That is not "
+        "promised away: of the labelled records in which a name was redacted, a second search finds one in "
+        f"{still[0]} (`gated`) and {still[1]} (`full`). What the patterns find is searched for once more "
+        "without the names, and of that redaction leaves nothing."
+    )
+    yield ""
+
+
+def _share(some: int, n: int) -> str:
+    return f"{100 * some / n:.0f} %"
 
 
 if __name__ == "__main__":
     PAGE.write_text(page(load_measured()), encoding="utf-8")
-    print(f"{PAGE.relative_to(settings.PROJECT)}: {len(RECOGNIZERS)} recognisers")
+    print(f"{PAGE.relative_to(settings.PROJECT)}: {len(ENTITIES)} entities")

@@ -403,6 +403,10 @@ def pii(
     language: Annotated[
         str | None, typer.Option(help="Of all documents, such as ko; Hangul in a text tells by itself.")
     ] = None,
+    ner: Annotated[
+        Literal["off", "gated", "full"] | None,
+        typer.Option(help="Where names of persons and places are looked for; by default as WINNOW_NER says."),
+    ] = None,
     reader: Reader = None,
     text_column: TextColumn = None,
     id_column: IdColumn = None,
@@ -415,7 +419,8 @@ def pii(
 
     columns = {"reader": reader, "text_column": text_column, "id_column": id_column}
     try:
-        outcome = personal.run(Reading(*find_inputs(inputs, **columns)), out, redact, language)
+        reading = Reading(*find_inputs(inputs, **columns))
+        outcome = personal.run(reading, out, redact, language, ner or settings.ner())
     except (SourceError, PiiError, ValueError, OSError) as error:
         _refuse(error)
     personal.report(console, outcome)

@@ -17,7 +17,7 @@ from assets import settings
 from assets.documents import MESSAGES
 from assets.intervals import wilson
 from assets.privacy.actions import ANY, actions_for, load_actions
-from assets.privacy.findings import find_pii
+from assets.privacy.findings import PiiPolicy, find_pii
 from assets.privacy.keys import VARIABLE, PiiKey, load_key
 from assets.privacy.redaction import redact
 from assets.sources.inputs import Reading
@@ -49,13 +49,13 @@ class Outcome:
     refused: pa.Table
 
 
-def run(reading: Reading, out: Path, redacted: Path | None, language: str | None) -> Outcome:
+def run(reading: Reading, out: Path, redacted: Path | None, language: str | None, ner: str) -> Outcome:
     """Writes the findings of every document into a file and, if asked, the redacted documents into a folder.
 
     The format follows the file's name: `.parquet` or `.jsonl`. Files appear when all is done.
 
     Raises:
-        ValueError: The name tells no format.
+        ValueError: The name tells no format, or names are to be found and their model is not installed.
     """
     format = out.suffix.removeprefix(".")
     if format not in FORMATS:
@@ -65,6 +65,7 @@ def run(reading: Reading, out: Path, redacted: Path | None, language: str | None
     affected: Counter[str] = Counter()
     documents = some = 0
     actions = actions_for(load_actions(settings.redaction_file()), ANY, ANY)
+    policy = PiiPolicy(ner=ner)
     # Drawn anew without one: keyed hashes then tell equal values of this run alone.
     key = load_key() if VARIABLE in os.environ else PiiKey(secrets.token_bytes(32))
     with ExitStack() as files:
@@ -76,7 +77,7 @@ def run(reading: Reading, out: Path, redacted: Path | None, language: str | None
             write_text = files.enter_context(FORMATS[format](redacted / f"documents.{format}"))
             write_text(REDACTED.empty_table())
         for batch in _prepared(reading, language):
-            found = find_pii(batch, key)
+            found = find_pii(batch, key, policy)
             write(found.rename_columns(["id", *found.column_names[1:]]).select(FINDINGS.names).cast(FINDINGS))
             if write_text is not None:
                 texts = redact(batch, found, actions)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ os.environ["WINNOW_HOME"] = _HOME.name
 os.environ["DAGSTER_HOME"] = str(Path(_HOME.name) / "dagster")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / "var" / "cache" / "numba"))
 os.environ.pop("WINNOW_PII_KEY", None)
+os.environ.pop("WINNOW_NER", None)
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +33,14 @@ def green(tmp_path_factory: pytest.TempPathFactory) -> Project:
         done = project.winnow(*command)
         assert done.returncode == 0, done.stdout
     return project
+
+
+@pytest.fixture
+def absent_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment without the extra `ner`."""
+    from assets.privacy.names import PACKAGE, load_model
+
+    load_model.cache_clear()
+    monkeypatch.setitem(sys.modules, PACKAGE, None)
+    yield
+    load_model.cache_clear()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from personal import TOKENS
 from projects import invoke
 
+from assets.privacy.credentials import CREDENTIALS
 from assets.privacy.recognizers import ENTITIES
 
 ADDRESS, NUMBER, RESIDENT = "jane.doe@example.co.uk", "(212) 736-5000", "960121-1234567"
@@ -65,3 +67,46 @@ def test_files_without_a_finding_give_tables_without_rows(tmp_path: Path) -> Non
 def test_a_name_that_tells_no_format_is_refused(letters: Path, tmp_path: Path) -> None:
     said = invoke("pii", letters, "--out", tmp_path / "findings.csv", code=2)
     assert "findings.csv: findings are written as .parquet or .jsonl" in said
+
+
+def test_credentials_are_found_and_never_written(tmp_path: Path) -> None:
+    parts = [frame.format(value) for frame, value in TOKENS.values()]
+    (tmp_path / "keys.txt").write_text("\n".join(parts), encoding="utf-8")
+    out, folder = tmp_path / "findings.jsonl", tmp_path / "redacted"
+    said = invoke("pii", tmp_path / "keys.txt", "--out", out, "--redact", folder)
+    found = [json.loads(line) for line in out.open(encoding="utf-8")]
+    assert {row["recognizer"] for row in found if row["entity"] in CREDENTIALS} == TOKENS.keys()
+    text = (folder / "documents.jsonl").read_text(encoding="utf-8")
+    assert "<API_KEY>" in text and "<PRIVATE_KEY>" in text
+    for _, value in TOKENS.values():
+        assert value not in said + out.read_text(encoding="utf-8") + text
+
+
+NAMED = "The letter was written by Margaret Thompson in May."
+
+
+def test_names_are_found_where_a_tier_asks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letter.txt").write_text(NAMED, encoding="utf-8")
+    out, folder = tmp_path / "findings.jsonl", tmp_path / "redacted"
+    ask = ("pii", tmp_path / "letter.txt", "--out", out, "--redact", folder)
+
+    def text() -> str:
+        return json.loads((folder / "documents.jsonl").read_text(encoding="utf-8"))["text"]
+
+    invoke(*ask)
+    assert text() == NAMED
+    for tier in ("gated", "full"):
+        assert "PERSON" in invoke(*ask, "--ner", tier)
+        assert text() == NAMED.replace("Margaret Thompson", "<PERSON>")
+    monkeypatch.setenv("WINNOW_NER", "full")
+    assert "PERSON" in invoke(*ask)
+    assert "PERSON" not in invoke(*ask, "--ner", "off")
+    monkeypatch.setenv("WINNOW_NER", "some")
+    assert "WINNOW_NER: 'some' is none of off, gated, full" in invoke(*ask, code=2)
+
+
+@pytest.mark.usefixtures("absent_model")
+def test_without_the_model_names_are_refused(letters: Path, tmp_path: Path) -> None:
+    said = invoke("pii", letters, "--out", tmp_path / "findings.jsonl", "--ner", "full", code=2)
+    assert "the extra `ner`, which is not installed" in said
+    invoke("pii", letters, "--out", tmp_path / "findings.jsonl")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from personal import KEY, documents
+from personal import KEY, TOKENS, documents
 
 from assets.documents import MESSAGES, render
 from assets.privacy.actions import ACTIONS, SURROGATES, Action, ActionError, actions_for, load_actions
-from assets.privacy.findings import find_pii
+from assets.privacy.findings import PiiPolicy, find_pii
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ENTITIES
 from assets.privacy.redaction import redact, residual
@@ -32,6 +32,10 @@ VALUES = {
     "KR_BRN": ("사업자등록번호 {} 로 발행합니다.", "123-45-67891"),
     "KR_PASSPORT": ("제 여권번호는 {} 입니다.", "M123A4567"),
     "KR_DRIVER_LICENSE": ("운전면허 번호는 {} 입니다.", "11-22-123456-78"),
+    "API_KEY": TOKENS["GitHubTokenDetector"],
+    "PRIVATE_KEY": TOKENS["PrivateKeyDetector"],
+    "PERSON": ("The letter was written by {} in May.", "Margaret Thompson"),
+    "LOCATION": ("The letter was sent to {} in May.", "Germany"),
 }
 
 
@@ -44,7 +48,7 @@ def test_every_entity_has_a_sample_and_a_surrogate() -> None:
 def test_each_action_on_each_entity(entity: str, action: str) -> None:
     frame, value = VALUES[entity]
     table = documents(frame.format(value))
-    found = find_pii(table, KEY)
+    found = find_pii(table, KEY, PiiPolicy(ner="full"))
     actions = dict.fromkeys(ENTITIES, action)
     redacted = redact(table, found, actions)
     (row,) = redacted.to_pylist()

@@ -115,5 +115,9 @@ SURROGATES: Mapping[str, str] = MappingProxyType(
         "KR_BRN": "000-00-0{digits}",
         "KR_PASSPORT": "passport-{name}",
         "KR_DRIVER_LICENSE": "00-00-00{digits}-00",
+        "API_KEY": "api-key-{name}",
+        "PRIVATE_KEY": "private-key-{name}",
+        "PERSON": "person-{name}",
+        "LOCATION": "place-{name}",
     }
 )

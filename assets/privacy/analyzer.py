@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from assets.privacy.hits import Hit
 from assets.privacy.phones import phone_filter
 from assets.privacy.recognizers import PHONE_REGIONS, analyzer, recognizer_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 REACH, UNSURE = 400, 4
 
 
-def analyze(text: str, language: str, entities: list[str], threshold: float) -> list[RecognizerResult]:
+def analyze(text: str, language: str, entities: list[str], threshold: float) -> list[Hit]:
     """What Presidio's analyzer finds of some entities in a text, at a score or above."""
     from presidio_analyzer import EntityRecognizer
 
@@ -37,7 +38,17 @@ def analyze(text: str, language: str, entities: list[str], threshold: float) -> 
             _enhance(result, recognizer, text, language)
             results.append(result)
     found = EntityRecognizer.remove_duplicates(results)
-    return [result for result in found if result.score >= threshold]
+    return [
+        Hit(
+            each.entity_type,
+            each.start,
+            each.end,
+            each.score,
+            each.recognition_metadata[each.RECOGNIZER_NAME_KEY],
+        )
+        for each in found
+        if each.score >= threshold
+    ]
 
 
 def _enhance(result: RecognizerResult, recognizer: EntityRecognizer, text: str, language: str) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.privacy.analyzer import analyze
+from assets.privacy.credentials import CREDENTIALS, candidate, find_credentials
 from assets.privacy.disguises import CANDIDATE, plain
+from assets.privacy.hits import Hit, blot, exhaust
 from assets.privacy.keys import PiiKey
+from assets.privacy.names import EVIDENCE, NAMES, find_names, load_model, sentences
 from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
-
-if TYPE_CHECKING:
-    from presidio_analyzer import RecognizerResult
+from assets.settings import NER_TIERS
 
 FINDING = pa.schema(
     [
@@ -40,10 +42,14 @@ MARGIN = 1_000
 
 spaCy refuses more than a million characters; well before that, the time of Presidio's e-mail pattern and of
 its search for context words grows with the square of the length. A finding belongs to the window it
-starts in, so only one longer than the margin can come out shortened.
+starts in, so only one longer than the margin can come out shortened. Credentials, which may be longer, are
+searched in whole texts.
 """
 
 BATCH = 4_096
+
+Look = Callable[[str], list[Hit]]
+Place = tuple[int, int, int, str]
 
 HANGUL = r"[\x{1100}-\x{11FF}\x{3131}-\x{318E}\x{AC00}-\x{D7A3}]"
 
@@ -54,7 +60,7 @@ class PiiError(RuntimeError):
 
 @dataclass(frozen=True)
 class PiiPolicy:
-    """What counts as a finding: these entities, at this score or above.
+    """What counts as a finding: these entities, at this score or above; names only where a tier asks for them.
 
     A number of the right shape alone scores 0.05 to 0.4; context words, a checksum or a telling format raise
     it. At 0.4 valid phone numbers count, and nine digits count as a social security number only
@@ -63,8 +69,11 @@ class PiiPolicy:
 
     entities: tuple[str, ...] = ENTITIES
     score_threshold: float = 0.4
+    ner: str = "off"
 
     def __post_init__(self) -> None:
+        if self.ner not in NER_TIERS:
+            raise ValueError(f"{self.ner!r} is no tier of names; there are {', '.join(NER_TIERS)}")
         if unknown := sorted(set(self.entities) - set(ENTITIES)):
             raise ValueError(f"no recogniser for {', '.join(unknown)}; there are {', '.join(ENTITIES)}")
 
@@ -95,80 +104,155 @@ def find_pii(documents: pa.Table, key: PiiKey, policy: PiiPolicy | None = None) 
 
     Rows are in the order of the documents, then by start, end and entity. What is disguised (disguises.py) is
     found where it stands, and its hash is that of the plain value. Korean text, by its language hint
-    or because there is Hangul in it, is also searched for Korean numbers.
+    or because there is Hangul in it, is also searched for Korean numbers; text that is not English, by the
+    same signs, is not searched for names.
 
     Raises:
         PiiError: A recogniser failed on a document.
+        NamesError: Names are to be found and their model is not installed.
     """
     policy = policy or PiiPolicy()
-    identities = documents.select(["doc_id", "source"]).to_pylist()
-    found: dict[tuple[int, int, int, str], dict] = {}
-    for window, language, entities in _candidates(documents, policy):
-        identity = identities[window.row]
-        try:
-            results = search(window.text, language, entities, policy.score_threshold)
-        except Exception as error:
-            # Presidio's messages may quote the value, and a chained traceback quotes the message.
-            name = f"{identity['source']}: document {identity['doc_id']}"
-            raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
-        for result in results:
-            start, end = window.span(result.start, result.end)
-            if not window.low <= start < window.high:
-                continue
-            finding = identity | {
-                "entity": result.entity_type,
-                "start": start,
-                "end": end,
-                "score": result.score,
-                "recognizer": result.recognition_metadata[result.RECOGNIZER_NAME_KEY],
-                "value_hmac": key.hmac(window.text[result.start : result.end]),
-                "key_id": key.id,
-            }
-            # What is found as it stands and once more undisguised is one finding.
-            found.setdefault((window.row, start, end, result.entity_type), finding)
+    found = _find(documents, key, policy)
+    named = sorted({row for row, _, _, entity in found if entity in NAMES})
+    if named:
+        # A name that gives way brings the words before it nearer to what follows it, and with them a score.
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for row, start, end, _ in found:
+            spans.setdefault(row, []).append((start, end))
+        again = documents.select(["doc_id", "source", "language"]).take(named)
+        texts = documents.column("text")
+        without = [blot(texts[row].as_py(), spans[row]) for row in named]
+        again = again.append_column("text", pa.array(without, pa.string()))
+        more = _find(again, key, replace(policy, ner="off"))
+        for (row, start, end, entity), finding in more.items():
+            found[named[row], start, end, entity] = finding
     return pa.Table.from_pylist([found[place] for place in sorted(found)], schema=FINDING)
 
 
-def blot(text: str, start: int, end: int) -> str:
-    """The text with [start, end) made unreadable and every other character where it was."""
-    return f"{text[:start]}<{'_' * (end - start - 2)}>{text[end:]}"
-
-
-def search(text: str, language: str, entities: list[str], threshold: float) -> list[RecognizerResult]:
-    """Presidio's findings, and those it makes once the first are gone, until there are no more.
-
-    A value can hide its neighbour: of an object identifier's dotted numbers, four pass for an IP address, and
-    only without them do the rest pass for a phone number. Redacted text must not bring them out.
-    """
-    found = []
-    while results := analyze(text, language, entities, threshold):
-        found += results
-        for result in results:
-            text = blot(text, result.start, result.end)
+def _find(documents: pa.Table, key: PiiKey, policy: PiiPolicy) -> dict[Place, dict]:
+    """The findings in some documents, by their place."""
+    identities = documents.select(["doc_id", "source"]).to_pylist()
+    found: dict[Place, dict] = {}
+    for window, hits in _searched(documents, policy):
+        for hit in hits:
+            start, end = window.span(hit.start, hit.end)
+            if not window.low <= start < window.high or hit.score < policy.score_threshold:
+                continue
+            finding = identities[window.row] | {
+                "entity": hit.entity,
+                "start": start,
+                "end": end,
+                "score": hit.score,
+                "recognizer": hit.recognizer,
+                "value_hmac": key.hmac(window.text[hit.start : hit.end]),
+                "key_id": key.id,
+            }
+            # What is found as it stands and once more undisguised is one finding.
+            found.setdefault((window.row, start, end, hit.entity), finding)
     return found
 
 
-def _candidates(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, str, list[str]]]:
-    """Each window that can hold a finding, with its language and the entities it can hold."""
+def _searched(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, list[Hit]]]:
+    """Each window that may hold something, and what is in it."""
+    for window, look in chain(_patterned(documents, policy), _credentials(documents, policy)):
+        with _naming(documents, window):
+            hits = look(window.text)
+        yield window, hits
+    entities = [entity for entity in NAMES if entity in policy.entities]
+    if policy.ner == "off" or not entities:
+        return
+    load_model()
+    windows, pattern = _english(documents), ""
+    if policy.ner == "gated":
+        windows, pattern = _sentences(windows), EVIDENCE
+    for batch, _ in _matched(windows, pattern):
+        try:
+            found = find_names([window.text for window in batch], entities)
+        except Exception:
+            # Which of them it was is seen when each is searched alone.
+            found = []
+            for window in batch:
+                with _naming(documents, window):
+                    found += find_names([window.text], entities)
+        yield from zip(batch, found, strict=True)
+
+
+@contextmanager
+def _naming(documents: pa.Table, window: _Window) -> Iterator[None]:
+    """Where a window is searched: an error names its document."""
+    try:
+        yield
+    except Exception as error:
+        # A library's messages may quote the value, and a chained traceback quotes the message.
+        name = f"{documents['source'][window.row]}: document {documents['doc_id'][window.row]}"
+        raise PiiError(f"{name}: {type(error).__name__} while searching for personal data") from None
+
+
+def search(text: str, language: str, entities: list[str], threshold: float) -> list[Hit]:
+    """What Presidio finds of some entities, and what it finds once that is gone."""
+    return exhaust(text, lambda text: analyze(text, language, entities, threshold))
+
+
+def _patterned(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:
+    """Each window that can hold what Presidio's patterns find, and how it is searched."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    windows = _windows(documents.column("text"))
+    for windows, texts in _matched(_windows(documents.column("text")), ANYTHING):
+        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
+        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
+        for i, window in enumerate(windows):
+            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
+            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
+            if entities:
+                yield (
+                    window,
+                    partial(search, language=language, entities=entities, threshold=policy.score_threshold),
+                )
+
+
+def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:
+    """Each text that can hold a credential, whole, and how it is searched."""
+    entities = [entity for entity in CREDENTIALS if entity in policy.entities]
+    if not entities:
+        return
+    pattern = candidate(entities)
+    texts = documents.column("text")
+    whole = (
+        _Window(row, text, 0, 0, len(text))
+        for row in _matching(texts, f"{pattern}|{CANDIDATE}")
+        for text in (texts[row].as_py(),)
+    )
+    for windows, _ in _matched(whole, pattern):
+        for window in windows:
+            yield window, partial(find_credentials, entities=entities)
+
+
+def _english(documents: pa.Table) -> Iterator[_Window]:
+    """The windows of English text: of no language or that one by its hint, and without Hangul."""
+    hints = documents.column("language").to_pylist()
+    foreign = set(_matching(documents.column("text"), HANGUL))
+    foreign.update(row for row, hint in enumerate(hints) if hint not in (None, "en"))
+    return (window for window in _windows(documents.column("text")) if window.row not in foreign)
+
+
+def _sentences(windows: Iterable[_Window]) -> Iterator[_Window]:
+    """The sentences of some windows, each as a window; of those in a margin none."""
+    for window in windows:
+        for start, end in sentences(window.text):
+            if window.offset + end > window.low and window.offset + start < window.high:
+                yield replace(window, text=window.text[start:end], offset=window.offset + start)
+
+
+def _matched(windows: Iterator[_Window], pattern: str) -> Iterator[tuple[list[_Window], pa.Array]]:
+    """The windows that match a pattern, as they stand or undisguised, and their texts; some at a time."""
     while batch := list(islice(windows, BATCH)):
         texts = pa.array([window.text for window in batch], pa.large_string())
         if undisguised := _undisguised(batch, texts):
             batch += undisguised
             more = pa.array([window.text for window in undisguised], pa.large_string())
             texts = pa.concat_arrays([texts, more])
-        some = _matching(texts, ANYTHING)
-        batch = [batch[at] for at in some]
-        texts = texts.take(pa.array(some, pa.int64()))
-        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
-        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
-        for i, window in enumerate(batch):
-            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
-            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
-            if entities:
-                yield window, language, entities
+        some = _matching(texts, pattern)
+        yield [batch[at] for at in some], texts.take(pa.array(some, pa.int64()))
 
 
 def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
@@ -177,7 +261,7 @@ def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
     return [replace(window, text=read[0], places=read[1]) for window, read in found if read is not None]
 
 
-def _matching(texts: pa.Array, pattern: str) -> list[int]:
+def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> list[int]:
     return np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist()
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from assets.privacy.credentials import CREDENTIALS
+from assets.privacy.names import NAMES
 from assets.privacy.phones import GAP
 
 if TYPE_CHECKING:
@@ -92,7 +94,9 @@ that take any number of a length for a finding (licences, bank accounts, passpor
 Korean passport counts only where the words before it say what it is.
 """
 
-ENTITIES = tuple(recognizer.entity for recognizer in RECOGNIZERS)
+PATTERNED = tuple(recognizer.entity for recognizer in RECOGNIZERS)
+ENTITIES = (*PATTERNED, *CREDENTIALS, *NAMES)
+"""What Presidio's patterns find, and with that everything that can be found."""
 
 
 @cache

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from assets.documents import MESSAGES, render, turn_offsets
 from assets.privacy.actions import replacement
-from assets.privacy.findings import PiiError, PiiPolicy, blot, find_pii
+from assets.privacy.findings import PiiError, PiiPolicy, find_pii
+from assets.privacy.hits import blot
 from assets.privacy.keys import PiiKey
 from assets.privacy.recognizers import ENTITIES
 
@@ -104,11 +105,12 @@ def resolve(findings: Iterable[Mapping]) -> list[Span]:
 def residual(redacted: pa.Table, key: PiiKey, actions: Mapping[str, str] = MappingProxyType({})) -> pa.Table:
     """What is still found in redacted text (doc_id, source, text), as findings; no row when all is well.
 
-    What is kept on purpose is not looked for. Placeholders are blotted out first: their names are words that
+    What is kept on purpose is not looked for, and neither are names: a model may find one more in any text that
+    changed, for it goes by what stands around. Placeholders are blotted out first: their names are words that
     would raise the score of a number that follows them.
     """
     blotted = [
-        PLACEHOLDER.sub(lambda match: blot(match[0], 0, len(match[0])), text)
+        blot(text, [match.span() for match in PLACEHOLDER.finditer(text)])
         for text in redacted.column("text").to_pylist()
     ]
     documents = redacted.select(["doc_id", "source"])
