@@ -35,6 +35,7 @@ from assets.privacy.recognizers import (
     PHONE_REGIONS,
     RECOGNIZERS,
     analyzer,
+    signs,
 )
 from assets.privacy.redaction import REDACTED, Span, redact, residual, resolve
 
@@ -250,6 +251,21 @@ def test_what_no_recogniser_is_asked_about_matches_none_of_them(texts: list[str]
     for recognizer in RECOGNIZERS:
         matched = pc.match_substring_regex(column, recognizer.candidate)
         assert not pc.any(pc.and_not(matched, asked)).as_py(), recognizer.entity
+        signed = pc.match_substring_regex(column, signs([recognizer]))
+        assert not pc.any(pc.and_not(matched, signed)).as_py(), recognizer.entity
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None)
+def test_whatever_a_recogniser_may_fire_on_bears_its_sign(data: st.DataObject) -> None:
+    recognizer = data.draw(st.sampled_from(RECOGNIZERS))
+    # RE2's names for characters, as Python writes them.
+    pattern = re.sub(r"\\x\{(\w+)\}", lambda found: chr(int(found[1], 16)), recognizer.candidate)
+    text = data.draw(st.from_regex(pattern.replace(r"\p{Nd}", r"\d")))
+    column = pa.array([text], pa.large_string())
+    if pc.match_substring_regex(column, recognizer.candidate)[0].as_py():
+        assert pc.match_substring_regex(column, signs(RECOGNIZERS))[0].as_py()
+        assert pc.match_substring_regex(column, ANYTHING)[0].as_py()
 
 
 DIGITS = st.text(alphabet="0123456789", min_size=1, max_size=12)

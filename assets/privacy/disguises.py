@@ -35,23 +35,21 @@ CANDIDATE = rf"[{HIDDEN}{FORMS}]|@[^\s]*[{_ALIKE}]|[{_ALIKE}][^\s]*@"
 
 def plain(text: str) -> tuple[str, list[int]] | None:
     """The text undisguised, and where each of its characters stood; None where nothing is disguised."""
-    alike = {
-        at
-        for word in _MIXED.finditer(text)
-        if "@" in word[0]
-        for at in range(word.start(), word.end())
-        if text[at] in LOOK_ALIKE
-    }
-    characters: list[str] = []
+    read = {found.start(): "" for found in _HIDDEN.finditer(text)}
+    read |= {found.start(): unicodedata.normalize("NFKC", found[0]) for found in _FORM.finditer(text)}
+    for word in _MIXED.finditer(text) if "@" in text else ():
+        if "@" in word[0]:
+            read |= {
+                at: LOOK_ALIKE[text[at]] for at in range(word.start(), word.end()) if text[at] in LOOK_ALIKE
+            }
+    if not read:
+        return None
+    pieces: list[str] = []
     places: list[int] = []
-    for at, character in enumerate(text):
-        if _HIDDEN.match(character):
-            continue
-        if at in alike:
-            character = LOOK_ALIKE[character]
-        elif _FORM.match(character):
-            character = unicodedata.normalize("NFKC", character)
-        characters += character
-        places += [at] * len(character)
-    found = "".join(characters)
-    return None if found == text else (found, places)
+    start = 0
+    for at in sorted(read):
+        pieces += [text[start:at], read[at]]
+        places += [*range(start, at), *[at] * len(read[at])]
+        start = at + 1
+    places += range(start, len(text))
+    return "".join([*pieces, text[start:]]), places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from assets.privacy.disguises import CANDIDATE, plain
 from assets.privacy.hits import Hit, blot, exhaust
 from assets.privacy.keys import PiiKey
 from assets.privacy.names import EVIDENCE, NAMES, find_names, load_model, sentences
-from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS
+from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS, signs
 from assets.settings import NER_TIERS
 
 FINDING = pa.schema(
@@ -197,17 +198,22 @@ def _patterned(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window
     """Each window that can hold what Presidio's patterns find, and how it is searched."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    for windows, texts in _matched(_windows(documents.column("text")), ANYTHING):
-        matches = {r: pc.match_substring_regex(texts, r.candidate).to_pylist() for r in recognizers}
-        hangul = pc.match_substring_regex(texts, HANGUL).to_pylist()
-        for i, window in enumerate(windows):
-            language = "ko" if hangul[i] or hints[window.row] == "ko" else "en"
-            entities = [r.entity for r in recognizers if matches[r][i] and language in r.languages]
-            if entities:
-                yield (
-                    window,
-                    partial(search, language=language, entities=entities, threshold=policy.score_threshold),
-                )
+    some = _windows(documents.column("text"), _matching(documents.column("text"), f"{ANYTHING}|{CANDIDATE}"))
+    for windows, texts in _matched(some, signs(recognizers)):
+        korean = set(_matching(texts, HANGUL))
+        korean.update(at for at, window in enumerate(windows) if hints[window.row] == "ko")
+        spoken = {"ko"} if len(korean) == len(windows) else {"en", "ko"} if korean else {"en"}
+        held: dict[int, list[str]] = defaultdict(list)
+        for recognizer in recognizers:
+            for at in _matching(texts, recognizer.candidate) if spoken & {*recognizer.languages} else ():
+                if ("ko" if at in korean else "en") in recognizer.languages:
+                    held[at].append(recognizer.entity)
+        for at, entities in sorted(held.items()):
+            language = "ko" if at in korean else "en"
+            yield (
+                windows[at],
+                partial(search, language=language, entities=entities, threshold=policy.score_threshold),
+            )
 
 
 def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:
@@ -217,11 +223,8 @@ def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Wind
         return
     pattern = candidate(entities)
     texts = documents.column("text")
-    whole = (
-        _Window(row, text, 0, 0, len(text))
-        for row in _matching(texts, f"{pattern}|{CANDIDATE}")
-        for text in (texts[row].as_py(),)
-    )
+    rows = _matching(texts, f"{pattern}|{CANDIDATE}")
+    whole = (_Window(row, text, 0, 0, len(text)) for row, text in _taken(texts, rows))
     for windows, _ in _matched(whole, pattern):
         for window in windows:
             yield window, partial(find_credentials, entities=entities)
@@ -231,8 +234,8 @@ def _english(documents: pa.Table) -> Iterator[_Window]:
     """The windows of English text: of no language or that one by its hint, and without Hangul."""
     hints = documents.column("language").to_pylist()
     foreign = set(_matching(documents.column("text"), HANGUL))
-    foreign.update(row for row, hint in enumerate(hints) if hint not in (None, "en"))
-    return (window for window in _windows(documents.column("text")) if window.row not in foreign)
+    rows = [row for row, hint in enumerate(hints) if hint in (None, "en") and row not in foreign]
+    return _windows(documents.column("text"), rows)
 
 
 def _sentences(windows: Iterable[_Window]) -> Iterator[_Window]:
@@ -257,7 +260,10 @@ def _matched(windows: Iterator[_Window], pattern: str) -> Iterator[tuple[list[_W
 
 def _undisguised(windows: list[_Window], texts: pa.Array) -> list[_Window]:
     """The windows in which something is disguised, as they read: to be searched besides, not instead."""
-    found = ((windows[at], plain(windows[at].text)) for at in _matching(texts, CANDIDATE))
+    # Plain characters disguise nothing, and most texts have no others.
+    others = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)))
+    held = others[_matching(texts.take(pa.array(others)), CANDIDATE)]
+    found = ((windows[at], plain(windows[at].text)) for at in held)
     return [replace(window, text=read[0], places=read[1]) for window, read in found if read is not None]
 
 
@@ -265,9 +271,16 @@ def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> list[int]:
     return np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist()
 
 
-def _windows(texts: pa.ChunkedArray) -> Iterator[_Window]:
-    for row, text in enumerate(texts):
-        text = text.as_py()
+def _taken(texts: pa.ChunkedArray, rows: list[int]) -> Iterator[tuple[int, str]]:
+    """Some rows with their texts, not all of which are in memory a second time at once."""
+    for first in range(0, len(rows), BATCH):
+        some = rows[first : first + BATCH]
+        yield from zip(some, texts.take(pa.array(some, pa.int64())).to_pylist(), strict=True)
+
+
+def _windows(texts: pa.ChunkedArray, rows: list[int]) -> Iterator[_Window]:
+    """The texts of some rows, those that are too long in pieces."""
+    for row, text in _taken(texts, rows):
         if len(text) <= WINDOW + MARGIN:
             yield _Window(row, text, 0, 0, len(text))
             continue

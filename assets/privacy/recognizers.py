@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -36,14 +36,19 @@ class Recognizer:
     """One of Presidio's recognisers and the RE2 pattern that every text it can fire on matches.
 
     The pattern only ever lets too much through: it is the recogniser's own with look-around, word boundaries
-    and everything optional taken out, so a text that fails it holds no finding.
+    and everything optional taken out, so a text that fails it holds no finding. `sign` is one that is faster
+    searched for in a row with the others' and lets more through still.
     """
 
     entity: str
     name: str
     candidate: str
     languages: tuple[str, ...] = LANGUAGES
+    sign: str = ""
 
+
+DIGITS = r"\p{Nd}(?:" + GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}"
+"""As many digits near each other as the shortest telephone number has; every longer number has them too."""
 
 ANYTHING = r"\p{Nd}|@|::|(?:[0-9A-Fa-f]{1,4}[:-]){5}|(?:[0-9A-Fa-f]{4}\.){2}"
 """What every text matches that any of the recognisers' patterns matches; most texts don't."""
@@ -53,14 +58,17 @@ RECOGNIZERS = (
     Recognizer(
         "PHONE_NUMBER",
         "PhoneRecognizer",
-        r"\p{Nd}(?:" + GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}",
+        DIGITS,
     ),
     Recognizer(
         "CREDIT_CARD",
         "CreditCardRecognizer",
         r"[13456]\p{Nd}{3}[- ]?\p{Nd}{3,4}[- ]?\p{Nd}{3,4}[- ]?\p{Nd}{3}",
+        sign=DIGITS,
     ),
-    Recognizer("IBAN_CODE", "IbanRecognizer", r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}"),
+    Recognizer(
+        "IBAN_CODE", "IbanRecognizer", r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}", sign="[A-Z]{2}[0-9]{2}"
+    ),
     Recognizer(
         "IP_ADDRESS",
         "IpRecognizer",
@@ -72,19 +80,24 @@ RECOGNIZERS = (
         "MacAddressRecognizer",
         r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}",
     ),
-    Recognizer("US_SSN", "UsSsnRecognizer", r"\b[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}\b"),
+    Recognizer("US_SSN", "UsSsnRecognizer", r"\b[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}\b", sign=DIGITS),
     Recognizer("CRYPTO", "CryptoRecognizer", r"(?i:bc1|[13])[0-9A-Za-z\x{17F}\x{212A}]{25}"),
-    Recognizer("KR_RRN", "KrRrnRecognizer", r"\p{Nd}{6}-?[1-4]\p{Nd}{6}", ("ko",)),
-    Recognizer("KR_FRN", "KrFrnRecognizer", r"\p{Nd}{6}-?[5-8]\p{Nd}{6}", ("ko",)),
-    Recognizer("KR_BRN", "KrBrnRecognizer", r"\p{Nd}{3}-\p{Nd}{2}-\p{Nd}{5}", ("ko",)),
+    Recognizer("KR_RRN", "KrRrnRecognizer", r"\p{Nd}{6}-?[1-4]\p{Nd}{6}", ("ko",), DIGITS),
+    Recognizer("KR_FRN", "KrFrnRecognizer", r"\p{Nd}{6}-?[5-8]\p{Nd}{6}", ("ko",), DIGITS),
+    Recognizer("KR_BRN", "KrBrnRecognizer", r"\p{Nd}{3}-\p{Nd}{2}-\p{Nd}{5}", ("ko",), DIGITS),
     Recognizer(
-        "KR_PASSPORT", "KrPassportRecognizer", r"[MmSsRrOoDd]\p{Nd}{3}[A-Za-z\p{Nd}]\p{Nd}{4}", ("ko",)
+        "KR_PASSPORT",
+        "KrPassportRecognizer",
+        r"[MmSsRrOoDd]\p{Nd}{3}[A-Za-z\p{Nd}]\p{Nd}{4}",
+        ("ko",),
+        r"[MmSsRrOoDd]\p{Nd}{3}",
     ),
     Recognizer(
         "KR_DRIVER_LICENSE",
         "KrDriverLicenseRecognizer",
         r"\p{Nd}{2}-\p{Nd}{2}-\p{Nd}{6}-\p{Nd}{2}",
         ("ko",),
+        DIGITS,
     ),
 )
 """The recognisers, in order.
@@ -93,6 +106,12 @@ Not among them: `UrlRecognizer` (a URL names no person, and it takes a third of 
 that take any number of a length for a finding (licences, bank accounts, passports of other countries). The
 Korean passport counts only where the words before it say what it is.
 """
+
+
+def signs(recognizers: Iterable[Recognizer]) -> str:
+    """The RE2 pattern of every text that one of some recognisers can fire on."""
+    return "|".join(dict.fromkeys(f"(?:{each.sign or each.candidate})" for each in recognizers))
+
 
 PATTERNED = tuple(recognizer.entity for recognizer in RECOGNIZERS)
 ENTITIES = (*PATTERNED, *CREDENTIALS, *NAMES)
