@@ -20,9 +20,9 @@ from dagster_dbt import (
 from packaging.version import Version
 
 from assets import plots, settings
-from assets.governance import effects
+from assets.governance import acceptance, effects
 from assets.governance.column_lineage import column_lineage
-from assets.intervals import wilson
+from assets.intervals import Interval
 from assets.lake import Lake
 from assets.stage import CURATION, column_schema, markdown_table, require_validated
 
@@ -30,6 +30,10 @@ PROJECT_DIR = settings.PROJECT / "dbt_project"
 MANIFEST = Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"
 # dbt beside this interpreter: the one on PATH may belong to another environment.
 DBT = str(Path(sys.executable).parent / "dbt")
+
+# Of the personal data on its asset's page: the riskiest lines, so many of them.
+LINES = 40
+NOT_MEASURED = "not measured"
 
 
 def environment(lake: Lake, run_id: str = "manual") -> dict[str, str]:
@@ -179,33 +183,62 @@ def _rule_effects(lake: Lake) -> dict[str, object]:
 
 
 def _pii_risk(lake: Lake) -> dict[str, object]:
-    """Personal data by source and entity, as a table and as the share of documents that have it."""
+    """Personal data of the sources that may be released, by source and entity: the share of documents that have
+    it, drawn, and the riskiest lines, with what may have been missed and what changed."""
     rows = lake.query(
-        "SELECT * EXCLUDE (run_id) FROM filtered.pii_risk ORDER BY source, share DESC"
+        "SELECT risk.* FROM filtered.pii_risk AS risk JOIN raw.sources AS sources USING (source) "
+        f"WHERE sources.releasable ORDER BY missed_high DESC NULLS FIRST, high DESC, entity, source LIMIT {LINES}"
     ).to_pylist()
-    sources = sorted({row["source"] for row in rows})
-    entities = sorted({row["entity"] for row in rows})
-    shares = {(row["source"], row["entity"]): row["share"] for row in rows}
-    grid = [[shares.get((source, entity), 0.0) for entity in entities] for source in sources]
-    title = "Share of documents with personal data of a kind"
+    drawn = sorted(rows, key=lambda row: (-row["share"], row["source"], row["entity"]))
     table = [
         {
             "source": row["source"],
             "entity": row["entity"],
-            "documents affected (95 % interval)": wilson(row["affected"], row["documents"]).percent(),
+            "documents affected (95 % interval)": _share(row, "share", "low", "high"),
+            "missed in": _share(row, "missed_share", "missed_low", "missed_high"),
+            "recall": f"{_recall(row)} ({row['basis']})" if row["basis"] else NOT_MEASURED,
             "findings": row["findings"],
             "per million characters": f"{row['per_million_characters']:.1f}",
             "values": row["distinct_values"],
             "in several documents": row["repeated_values"],
             "most documents of one": row["most_documents"],
             "affected with a copy": row["affected_in_clusters"],
+            "affected when accepted": _accepted(row),
+            "change in points": "" if row["change"] is None else f"{100 * row['change']:+.1f}",
         }
         for row in rows
     ]
     return {
-        "risk": markdown_table(table),
-        "shares": dg.MetadataValue.md(plots.heatmap(sources, entities, grid, title, percent=True)),
+        "riskiest": markdown_table(table),
+        "affected": dg.MetadataValue.md(
+            plots.bars(
+                [f"{row['source']}: {row['entity']}" for row in drawn],
+                [row["share"] for row in drawn],
+                [row["low"] for row in drawn],
+                [row["high"] for row in drawn],
+                "Documents with personal data of a kind",
+                percent=True,
+            )
+        ),
     }
+
+
+def _share(row: Mapping[str, Any], value: str, low: str, high: str) -> str:
+    """A share of a line's documents with its bounds."""
+    if row[value] is None:
+        return NOT_MEASURED
+    return Interval(row[value], row[low], row[high], row["documents"]).percent()
+
+
+def _recall(row: Mapping[str, Any]) -> str:
+    return Interval(row["recall"], row["recall_low"], row["recall_high"], row["recall_n"]).percent()
+
+
+def _accepted(row: Mapping[str, Any]) -> str:
+    if row["accepted_documents"] is None:
+        return "no release"
+    names = ("accepted_share", "accepted_low", "accepted_high", "accepted_documents")
+    return Interval(*(row[name] for name in names)).percent()
 
 
 # What the page of a model shows besides rows and columns.
@@ -252,8 +285,9 @@ def dbt_filtered(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, lake: dg.ResourceParam[Lake]
 ) -> Iterator[object]:
     require_validated(lake, ["filtered/signals", "filtered/redacted", "filtered/contamination"])
+    acceptance.prepare_risk(lake, context.run_id)
     yield from _build(context, dbt, lake)
-    effects.prepare(lake, context.run_id)
+    acceptance.prepare_effects(lake, context.run_id)
 
 
 @dbt_assets(

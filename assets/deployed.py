@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.documents import DOCUMENT
-from assets.governance import effects
+from assets.governance import acceptance
 from assets.governance.data_card import render_data_card
 from assets.lake import Lake
 from assets.releases.manifest import (
@@ -65,6 +65,7 @@ TREATMENT = (
         ["filtered", "documents"],
         ["filtered", "funnel"],
         ["filtered", "rule_effects"],
+        ["filtered", "pii_risk"],
     ],
     group_name="deployed",
     owners=[RELEASES],
@@ -126,7 +127,7 @@ def champion(
 ) -> dg.MaterializeResult:
     """The release that serves. It changes only by a named person's approval of a candidate that passed.
 
-    What its rules did is then the accepted effect, which the next policy's effect is compared with.
+    What its rules did and the personal data found are then accepted: what comes later is compared with them.
     """
     release_id = releases.alias("candidate")
     serving = releases.alias("champion")
@@ -141,7 +142,7 @@ def champion(
         raise dg.Failure(
             str(refusal), metadata={"champion": serving or "none"}, allow_retries=False
         ) from refusal
-    accepted = effects.accept(lake, release_id, release.manifest.snapshot, context.run_id)
+    accepted = acceptance.accept(lake, release_id, release.manifest.snapshot, context.run_id)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(release_id),
         metadata={

@@ -17,6 +17,7 @@ CONTAMINATION = dg.AssetKey(["filtered", "contamination"])
 REDACTED = dg.AssetKey(["filtered", "redacted"])
 DOCUMENTS = dg.AssetKey(["raw", "documents"])
 DUPLICATES = dg.AssetKey(["filtered", "duplicates"])
+PII_RISK = dg.AssetKey(["filtered", "pii_risk"])
 
 DRILLS = tuple(sorted(name for name, source in SOURCES.items() if source.reader == "drill"))
 LANGUAGES = tuple(sorted({source.language for source in SOURCES.values() if source.language}))
@@ -51,14 +52,14 @@ def proxy_policy() -> proxy.ProxyPolicy:
 
 @dg.asset(
     key=["evaluated", "data_report"],
-    deps=[SELECTION, SCORES, DECISIONS, CONTAMINATION, REDACTED, DOCUMENTS],
+    deps=[SELECTION, SCORES, DECISIONS, CONTAMINATION, REDACTED, PII_RISK, DOCUMENTS],
     group_name="evaluated",
     owners=[EVALUATION],
     kinds={"duckdb"},
     code_version=code_version("evals/report.py"),
 )
 def data_report(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """Retention, licences, languages, personal data left, contamination and scores; rates with intervals."""
+    """Retention, licences, languages, personal data left and missed, contamination and scores, with intervals."""
     table = report.data_report(
         lake.query("SELECT doc_id, source, license, consent, synthetic FROM raw.documents ORDER BY ALL"),
         decisions=lake.query("FROM filtered.decisions"),
@@ -67,6 +68,11 @@ def data_report(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake])
         contamination=lake.query("FROM filtered.contamination"),
         residual=lake.query("FROM filtered.pii_residual"),
         rescanned=lake.query("SELECT doc_id FROM filtered.redacted")["doc_id"].to_pylist(),
+        found=lake.query("SELECT DISTINCT doc_id, entity FROM filtered.pii_findings"),
+        recall=lake.query(
+            "SELECT DISTINCT entity, recall, recall_low AS low, recall_high AS high, recall_n AS n "
+            "FROM filtered.pii_risk WHERE recall IS NOT NULL"
+        ),
         policy=report_policy(lake),
     )
     write = lake.replace("evaluated.data_report", table, run_id=context.run_id)

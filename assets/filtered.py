@@ -39,6 +39,39 @@ PARITY_SIGNALS = pa.schema(
 DRAWN = 100_000
 
 DOCUMENTS = dg.AssetKey(["raw", "documents"])
+KEY = dg.AssetKey(["source", "pii_key"])
+
+
+# Observable, and not a bare spec as the files are: where there are no partitions Dagster compares no others.
+@dg.multi_observable_source_asset(
+    name="pii_key",
+    specs=[
+        dg.AssetSpec(
+            KEY,
+            group_name="source",
+            owners=[PRIVACY],
+            kinds={"file"},
+            description=(
+                "The key that personal values are hashed with, outside this system. Its id, and nothing else of "
+                "it, is observed before a run: under another key every source is examined anew."
+            ),
+        )
+    ],
+)
+def pii_key() -> dg.ObserveResult:
+    return dg.ObserveResult(KEY, data_version=present_key())
+
+
+def present_key() -> dg.DataVersion:
+    """What is observed of the key, which is made where there is none yet; one that can't be read is another one."""
+    from assets.privacy.keys import load_key
+
+    try:
+        return dg.DataVersion(load_key(settings.pii_key_file()).id)
+    except (ValueError, OSError):
+        # The sources' own runs say why.
+        return dg.DataVersion("unreadable")
+
 
 # Everything in this stage that reads text reads it through these.
 TEXT_CODE = ("filters/buffers.py", "filters/characters.py", "filters/kernels.py")
@@ -150,7 +183,7 @@ def _distributions(lake: Lake, source: str) -> str:
     specs=[
         dg.AssetSpec(
             ["filtered", "pii_findings"],
-            deps=[DOCUMENTS],
+            deps=[DOCUMENTS, KEY],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
             code_version=f"{code_version('privacy')}-{NER}",
@@ -161,7 +194,7 @@ def _distributions(lake: Lake, source: str) -> str:
         ),
         dg.AssetSpec(
             ["filtered", "redacted"],
-            deps=[DOCUMENTS],
+            deps=[DOCUMENTS, KEY],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
             code_version=f"{code_version(*PRIVACY_CODE)}-{NER}",

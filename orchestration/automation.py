@@ -7,6 +7,7 @@ from operator import or_
 
 import dagster as dg
 
+from assets.filtered import KEY, present_key
 from assets.raw import FILES, source_fingerprint
 from assets.sources.rows import SourceError
 from assets.stage import SOURCES
@@ -26,7 +27,7 @@ HEAD_KEYS = tuple(
 )
 HEAD = dg.AssetSelection.assets(*HEAD_KEYS)
 CHAMPION = dg.AssetSelection.assets(["deployed", "champion"])
-TAIL = dg.AssetSelection.all() - HEAD - CHAMPION - dg.AssetSelection.assets(FILES)
+TAIL = dg.AssetSelection.all() - HEAD - CHAMPION - dg.AssetSelection.assets(FILES, KEY)
 
 curate_source = dg.define_asset_job(
     "curate_source",
@@ -91,6 +92,16 @@ def observe(instance: dg.DagsterInstance, source: str) -> str:
     return version
 
 
+def observe_key(instance: dg.DagsterInstance, **metadata: str) -> None:
+    """Records which key personal values are hashed with; Dagster compares it with the one of each source.
+
+    Args:
+        metadata: What the event shall show besides, such as who rotated the key.
+    """
+    tags = {"dagster/data_version": present_key().value}
+    instance.report_runless_asset_event(dg.AssetObservation(KEY, metadata=metadata, tags=tags))
+
+
 def recuration_schedules() -> list[dg.ScheduleDefinition]:
     """One schedule for each cron expression in use; it reads again the sources that name it."""
     crons = sorted({source.cron for source in SOURCES.values()})
@@ -109,6 +120,7 @@ def _recuration(cron: str, number: int) -> dg.ScheduleDefinition:
         description=f"Reads again: {', '.join(names)}.",
     )
     def recurate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        observe_key(context.instance)
         for source in names:
             observe(context.instance, source)
             yield dg.RunRequest(partition_key=source, tags={"winnow/trigger": "schedule"})

@@ -94,7 +94,7 @@ def demo() -> None:
 def rerun_failed() -> None:
     """Continue each failed run from where it failed, then whatever waited for it."""
     from orchestration import progress
-    from orchestration.automation import observe
+    from orchestration.automation import observe, observe_key
     from orchestration.execution import execute, failed_runs, open_instance
 
     with open_instance() as instance, progress.steps(console) as on_step:
@@ -102,6 +102,7 @@ def rerun_failed() -> None:
         if not failed:
             console.print("No failed runs.")
         outcomes = []
+        observe_key(instance)
         for failure in failed:
             if failure.job_name != "curate_source":
                 continue
@@ -287,6 +288,47 @@ def sources() -> None:
     from orchestration import summary
 
     summary.sources(console)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    by: Annotated[str, typer.Option("--by", help="The person who rotates or forgets.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, in their words.")] = "",
+    forget: Annotated[
+        str | None, typer.Option(metavar="ID", help="Delete this retired key instead of rotating.")
+    ] = None,
+) -> None:
+    """Retire the key that personal values are hashed with, and make a new one."""
+    from assets.lake import Lake
+    from assets.privacy import keys
+    from orchestration import summary
+    from orchestration.automation import observe_key
+    from orchestration.execution import open_instance
+
+    path, rows = settings.pii_key_file(), keys.rows_by_key(Lake(settings.lake_root()))
+    try:
+        if forget is not None:
+            keys.forget_key(path, forget, rows)
+            done = {"forgotten": forget}
+        elif not by.strip():
+            raise ValueError("a rotation needs a name: --by, the person who answers for it")
+        else:
+            rotation = keys.rotate_key(path)
+            done = {"retired": rotation.retired}
+    except (ValueError, OSError) as error:
+        _refuse(error)
+    with open_instance() as instance:
+        observe_key(instance, by=by or _user(), reason=reason, **done)
+    if forget is not None:
+        console.print(f"The key {forget} is deleted.")
+        return
+    console.print(
+        f"The key {rotation.retired} is retired to {path.parent.name}/, the key is now {rotation.present}. "
+        "[bold]winnow run[/] hashes everything anew; then "
+        f"[bold]winnow rotate-key --forget {rotation.retired}[/] deletes the retired one.",
+        soft_wrap=True,
+    )
+    summary.keys(console, [each for each in rows if each.key_id != rotation.present])
 
 
 @app.command()

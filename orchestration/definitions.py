@@ -33,6 +33,7 @@ defs = dg.Definitions(
         raw.raw_documents,
         raw.raw_inspection,
         filtered.signals,
+        filtered.pii_key,
         filtered.pii,
         filtered.contamination,
         filtered.duplicates,

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.governance import effects
+from assets.governance import acceptance
 from assets.lake import Lake
 from assets.releases.store import ReleaseStore
 
@@ -31,7 +31,7 @@ def restore_previous(
     if champion is None:
         raise dg.Failure("There is no champion to roll back from.")
     release = releases.rollback(by=config.by, reason=config.reason, expected=champion)
-    effects.accept(lake, release.release_id, release.manifest.snapshot, context.run_id)
+    acceptance.accept(lake, release.release_id, release.manifest.snapshot, context.run_id)
     context.log_event(
         dg.AssetMaterialization(
             ["deployed", "champion"],

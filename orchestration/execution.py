@@ -122,11 +122,12 @@ def due(
         sources: Look at these sources' heads only; all by default.
         stage: Take everything from this stage on as due.
     """
-    from orchestration.automation import observe
+    from orchestration.automation import observe, observe_key
     from orchestration.definitions import defs
 
     graph = defs.resolve_asset_graph()
     names = sorted(sources or BY_SOURCE.get_partition_keys())
+    observe_key(instance)
     for source in names:
         observe(instance, source)
     stale = CachingStaleStatusResolver(instance, graph, _Loading(instance))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from assets import settings
 from assets.intervals import Interval
 from assets.lake import Lake
+from assets.privacy.keys import KeyedRows
 from assets.releases.store import ReleaseStore
 from assets.stage import SOURCES, latest_validations
 
@@ -211,6 +213,17 @@ def _shown(path: Path) -> str:
         if path.is_relative_to(root):
             return str(path.relative_to(root))
     return str(path)
+
+
+def keys(console: Console, rows: Sequence[KeyedRows]) -> None:
+    """The rows of the lake by the key that they are hashed under."""
+    if not rows:
+        console.print("No row of the lake is hashed under another key.")
+        return
+    table = new_table("Rows hashed under another key", "key", "table", "source", "rows", numbers=("rows",))
+    for each in rows:
+        table.add_row(each.key_id, each.table, each.source, f"{each.rows:,}")
+    console.print(table)
 
 
 def releases(console: Console) -> None:

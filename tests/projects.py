@@ -165,7 +165,7 @@ def make_project(root: Path) -> Project:
     dice = Random(7)
     handbook = [{"id": f"page-{n:03d}", "text": prose(dice)} for n in range(120)]
     letters = [{"id": f"letter-{n:03d}", "text": prose(dice)} for n in range(110)]
-    for letter, value in zip(letters, PERSONAL * 3, strict=False):
+    for letter, value in zip(letters, PERSONAL, strict=False):
         letter["text"] += f"\n\nIf anything is unclear, the person to ask is reached at {value} all week."
     # First and last in order: whoever keeps a column's minimum or maximum keeps these.
     for letter, value in zip(letters[30:], PERSONAL, strict=False):

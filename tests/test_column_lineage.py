@@ -71,7 +71,8 @@ MODELS = {
     ),
     "decisions": ("content_hash", {("raw.documents", "content_hash")}),
     "documents": ("text", {("filtered.redacted", "text")}),
-    "pii_risk": ("entity", {("filtered.pii_findings", "entity")}),
+    "pii_recall": ("labelled", {("filtered.labelled_recall", "labelled")}),
+    "pii_risk": ("entity", {("filtered.pii_findings", "entity"), ("governance.accepted_risk", "entity")}),
     "rule_effects": ("language", {("filtered.signals", "language")}),
     "scored_verdicts": (
         "failed",
@@ -108,6 +109,7 @@ def tables() -> dict[str, dict[str, str]]:
     """The columns of the tables whose columns the models leave unsaid."""
     from assets import dbt
     from assets.filters.signals import SIGNALS
+    from assets.governance import acceptance
     from assets.privacy.findings import FINDING
     from assets.privacy.redaction import REDACTED
 
@@ -120,6 +122,8 @@ def tables() -> dict[str, dict[str, str]]:
         "filtered.redacted": dict.fromkeys(REDACTED.names, "VARCHAR"),
         "scored.scores": dict.fromkeys(["doc_id", "source", "quality", "toxicity"], "VARCHAR"),
         "policy.rules": dict.fromkeys(rules.split(","), "VARCHAR"),
+        "filtered.labelled_recall": dict.fromkeys(["entity", "labelled", "found"], "VARCHAR"),
+        "governance.accepted_risk": dict.fromkeys(acceptance.RISK_COLUMNS.names, "VARCHAR"),
     }
 
 

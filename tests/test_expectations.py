@@ -57,7 +57,12 @@ CREATE TABLE filtered.redacted AS
 SELECT doc_id, source, content_hash, text, 0 AS n_findings FROM raw.documents;
 CREATE TABLE filtered.pii_risk AS
 SELECT 'web' AS source, 'IP_ADDRESS' AS entity, 3 AS documents, 1 AS affected, 0.33::DOUBLE AS share, 0.06 AS low,
-    0.79 AS high, 1 AS findings, 1 AS distinct_values, 0 AS repeated_values;
+    0.79 AS high, 1 AS findings, 1 AS distinct_values, 0 AS repeated_values, 0.04::DOUBLE AS missed_share,
+    0.0::DOUBLE AS missed_low, 0.1::DOUBLE AS missed_high, 3 AS accepted_documents, 0.33::DOUBLE AS accepted_share,
+    0.06::DOUBLE AS accepted_low, 0.79::DOUBLE AS accepted_high, 0.0::DOUBLE AS change
+UNION ALL SELECT 'sft', 'KR_PASSPORT', 1, 0, 0.0, 0.0, 0.79, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+CREATE TABLE filtered.pii_recall AS
+SELECT 'drill' AS basis, 'IP_ADDRESS' AS entity, 21 AS labelled, 20 AS found;
 CREATE TABLE filtered.duplicates AS
 SELECT doc_id, source, md5('c') AS cluster_id, 'exact' AS relation, md5('0') AS keeper_id,
     1::DOUBLE AS similarity, doc_id = md5('0') AS is_keeper
@@ -218,6 +223,21 @@ BREAKS = {
         "affected_share_is_a_share": "UPDATE filtered.pii_risk SET share = 33",
         "repeated_values_are_some_of_all": "UPDATE filtered.pii_risk SET repeated_values = 2",
         "every_finding_is_counted": f"INSERT INTO filtered.pii_findings FROM filtered.pii_findings WHERE {ONE}",
+        "missed_share_is_a_share": "UPDATE filtered.pii_risk SET missed_share = 1.5",
+        "missed_at_least_its_lower_bound": "UPDATE filtered.pii_risk SET missed_low = 0.05",
+        "missed_at_most_its_upper_bound": "UPDATE filtered.pii_risk SET missed_high = 0.03",
+        "values_under_one_key": (
+            "INSERT INTO filtered.pii_findings SELECT * REPLACE ('89abcdef' AS key_id) FROM filtered.pii_findings"
+        ),
+        "no_personal_data_jumped": (
+            "UPDATE filtered.pii_risk SET documents = 30, accepted_documents = 30, accepted_share = 0.9, "
+            "accepted_low = 0.8, change = -0.57"
+        ),
+    },
+    "filtered/pii_recall": {
+        "samples_there": "DELETE FROM filtered.pii_recall",
+        "something_labelled": "UPDATE filtered.pii_recall SET labelled = 0, found = 0",
+        "found_are_some_of_the_labelled": "UPDATE filtered.pii_recall SET found = 22",
     },
     "scored/quality_metrics": {
         "classifier_evaluated": "DELETE FROM scored.quality_metrics",
@@ -365,6 +385,25 @@ def test_where_a_share_has_not_jumped(lake: duckdb.DuckDBPyConnection, quiet: st
     assert not effects(lake)["no_share_jumped"].success
     lake.execute(quiet)
     assert effects(lake)["no_share_jumped"].success
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "UPDATE filtered.pii_risk SET documents = 29",
+        "UPDATE filtered.pii_risk SET change = 0.09",
+        "UPDATE filtered.pii_risk SET accepted_low = 0.7",  # the intervals overlap
+        "UPDATE filtered.pii_risk SET change = NULL, accepted_documents = NULL",  # nothing was accepted yet
+    ],
+)
+def test_where_personal_data_has_not_jumped(lake: duckdb.DuckDBPyConnection, quiet: str) -> None:
+    name = "no_personal_data_jumped"
+    [suite] = [s for s in SUITES["filtered/pii_risk"] if name in [e.name for e in s.expectations]]
+    lake.execute(BREAKS["filtered/pii_risk"][name])
+    [jumped] = run(lake, suite)
+    assert jumped.example_ids[-1] == "IP_ADDRESS in web: 90.0 % became 33.0 %" and not jumped.success
+    lake.execute(quiet)
+    assert [result.success for result in run(lake, suite)] == [True]
 
 
 def md5(text: str) -> str:

@@ -58,7 +58,7 @@ def test_the_values_are_where_they_were_put(green: Project) -> None:
     """The others prove nothing unless this one finds what they look for."""
     texts = green.lake.query("SELECT text FROM raw.documents WHERE source = ?", [LETTERS])["text"]
     for value in PERSONAL:
-        assert pc.sum(pc.match_substring(texts, value)).as_py() == 4, value
+        assert pc.sum(pc.match_substring(texts, value)).as_py() == 2, value
 
 
 def test_no_personal_value_in_any_file_of_the_home(green: Project) -> None:

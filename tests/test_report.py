@@ -27,6 +27,17 @@ POLICY = ReportPolicy(
 )
 
 
+RECALL = pa.table(
+    {
+        "entity": ["EMAIL_ADDRESS", "PHONE_NUMBER"],
+        "recall": [0.8, 0.5],
+        "low": [0.5, 0.25],
+        "high": [1.0, 0.8],
+        "n": [20, 30],
+    }
+)
+
+
 def tables(selected_drill: bool = False) -> dict:
     """Ten web pages, four docs and two planted documents; six pages, all docs and no drill are selected."""
     ids = [*(f"w{n}" for n in range(10)), *(f"d{n}" for n in range(4)), "p0", "p1"]
@@ -78,6 +89,14 @@ def tables(selected_drill: bool = False) -> dict:
             {"doc_id": ["w0", "w0", "w1", "w9"], "entity": ["PERSON", "PERSON", "EMAIL_ADDRESS", "PERSON"]}
         ),
         "rescanned": ["w0", "w1", "w2", "d0"],
+        # Two values of a kind in one document, one in a document that is left out, and one that was planted.
+        "found": pa.table(
+            {
+                "doc_id": ["w0", "w0", "w1", "w1", "w9", "p1"],
+                "entity": [*["EMAIL_ADDRESS"] * 3, "PHONE_NUMBER", "PHONE_NUMBER", "PHONE_NUMBER"],
+            }
+        ),
+        "recall": RECALL,
         "policy": POLICY,
     }
 
@@ -108,6 +127,11 @@ def test_every_figure_counted_by_hand() -> None:
         "residual_pii": wilson(2, 4),
         "residual_pii/PERSON": wilson(1, 4),
         "residual_pii/EMAIL_ADDRESS": wilson(1, 4),
+        # 2 of 10 with e-mail, of which a fifth is missed; 1 of 10 with a number, of which half is.
+        "pii_missed": Interval(0.15, 0.025, 0.5, 10),
+        "pii_missed/EMAIL_ADDRESS": Interval(0.05, 0.0, 0.2, 10),
+        "pii_missed/PHONE_NUMBER": Interval(0.1, 0.025, 0.3, 10),
+        "pii_measured": wilson(10, 10),
         "contamination": wilson(1, 10),
         "contamination/a": wilson(1, 10),
         "contamination/b": wilson(1, 10),
@@ -116,7 +140,11 @@ def test_every_figure_counted_by_hand() -> None:
         "drill": wilson(0, 10),
         "synthetic": wilson(1, 10),
     }
-    assert {name: figures[name] for name in expected} == expected
+    assert {name: figures[name].n for name in expected} == {name: each.n for name, each in expected.items()}
+    for bound in ("value", "low", "high"):
+        assert {name: getattr(figures[name], bound) for name in expected} == pytest.approx(
+            {name: getattr(each, bound) for name, each in expected.items()}
+        )
     median = figures["toxicity_quantile/50%"]
     assert (median.value, median.n) == (0.1, 10)
     assert all(i.low <= i.value <= i.high for name, i in figures.items() if "quantile" in name)
@@ -130,6 +158,29 @@ def test_what_must_not_be_selected_shows() -> None:
     figures = intervals(data_report(documents, **arguments))
     assert figures["drill"] == wilson(1, 11)
     assert figures["unreleasable"] == wilson(2, 11)
+
+
+def test_what_the_drill_planted_counts_for_nothing() -> None:
+    figures = intervals(report(**tables(selected_drill=True)))
+    assert figures["pii_missed/PHONE_NUMBER"].value == pytest.approx(0.1) and figures["pii_missed"].n == 10
+
+
+def test_what_no_sample_measures_is_missing_and_says_so() -> None:
+    some = intervals(report(recall=RECALL.slice(1)))
+    assert some["pii_missed"].value == pytest.approx(0.1) and "pii_missed/EMAIL_ADDRESS" not in some
+    assert some["pii_measured"] == wilson(8, 10)
+    none = intervals(report(recall=RECALL.slice(2)))
+    assert math.isnan(none["pii_missed"].value) and none["pii_missed"].n == 0
+    clean = intervals(report(found=tables()["found"].slice(6), recall=RECALL.slice(2)))
+    assert clean["pii_missed"] == Interval(0.0, 0.0, 0.0, 10) and clean["pii_measured"] == wilson(10, 10)
+
+
+def test_more_than_all_documents_cannot_be_missed() -> None:
+    little = RECALL.set_column(1, "recall", pa.array([0.01, 0.01])).set_column(
+        2, "low", pa.array([0.001] * 2)
+    )
+    missed = intervals(report(recall=little))["pii_missed"]
+    assert (missed.value, missed.high) == (1.0, 1.0)
 
 
 def test_a_licence_without_waiver_is_unknown() -> None:

@@ -20,6 +20,8 @@ HOLDING: dict[str, Interval | float] = {
     "drill": wilson(0, 2000),
     "contamination": wilson(0, 2000),
     "residual_pii": wilson(10, 2000),
+    "pii_missed": Interval(0.02, 0.01, 0.04, 2000),
+    "pii_measured": wilson(2000, 2000),
     "toxicity": wilson(5, 2000),
     "language_share": wilson(1950, 2000),
     "proxy/selected - random/reference": Interval(-0.08, -0.1, -0.06, 5),
@@ -36,6 +38,8 @@ BREAKING: dict[str, tuple[str, Interval | float]] = {
     "no_drill": ("drill", wilson(1, 2000)),
     "contamination": ("contamination", wilson(1, 2000)),
     "residual_pii": ("residual_pii", wilson(39, 2000)),  # 1.95 %, but the upper bound is above 2 %
+    "pii_missed": ("pii_missed", Interval(0.02, 0.01, 0.06, 2000)),  # by the bound, not by the estimate
+    "pii_measured": ("pii_measured", wilson(1999, 2000)),
     "toxicity": ("toxicity", wilson(0, 100)),  # nothing found, in too few documents to say so
     "language": ("language_share", wilson(1810, 2000)),
     "proxy_on_reference": ("proxy/selected - random/reference", Interval(0.1, 0.0, 0.2, 5)),

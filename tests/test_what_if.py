@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from assets.governance import effects
+from assets.governance import acceptance, effects
 from assets.governance.policy import as_table, breaks, judged
 from assets.governance.what_if import parse_changes, what_if
 from assets.lake import Lake
@@ -228,15 +228,15 @@ def test_what_a_release_was_decided_by_is_accepted_from_its_snapshot(tmp_path: P
     table = pa.table({"rule": ["too_short"], "share": [0.25]})
     then = lake.replace(effects.EFFECTS, table, run_id="r1").snapshot
     lake.replace(effects.EFFECTS, pa.table({"rule": ["too_short"], "share": [0.75]}), run_id="r2")
-    effects.prepare(lake, "r2")
-    assert lake.query(f"FROM {effects.ACCEPTED}").num_rows == 0
-    assert effects.accept(lake, "abc", then, "r3")
+    acceptance.prepare_effects(lake, "r2")
+    assert lake.query(f"FROM {acceptance.ACCEPTED_EFFECTS.accepted}").num_rows == 0
+    assert acceptance.accept(lake, "abc", then, "r3")
     columns = "rule, share, release_id"
-    accepted = lake.query(f"SELECT {columns} FROM {effects.ACCEPTED}").to_pylist()
+    accepted = lake.query(f"SELECT {columns} FROM {acceptance.ACCEPTED_EFFECTS.accepted}").to_pylist()
     assert accepted == [{"rule": "too_short", "share": 0.25, "release_id": "abc"}]
     # A snapshot that is gone leaves nothing to compare with, rather than another release's effects.
-    assert not effects.accept(lake, "old", 99_999, "r4")
-    assert lake.query(f"FROM {effects.ACCEPTED}").num_rows == 0
+    assert not acceptance.accept(lake, "old", 99_999, "r4")
+    assert lake.query(f"FROM {acceptance.ACCEPTED_EFFECTS.accepted}").num_rows == 0
 
 
 def test_the_job_leaves_a_report(lake: Lake) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,12 @@ FIGURES = (
     Figure(
         "residual_pii", "Documents with personal data found after redaction, of those scanned again", "entity"
     ),
+    Figure(
+        "pii_missed",
+        "Selected documents estimated to hold personal data that was not found, by the measured recall",
+        "entity",
+    ),
+    Figure("pii_measured", "Selected documents whose kinds of personal data all have a measured recall"),
     Figure("contamination", "Selected documents holding benchmark items", "benchmark"),
     Figure("toxicity", "Selected documents at or above the toxicity limit"),
     Figure("unreleasable", "Selected documents that may not be released"),
@@ -88,6 +95,8 @@ def data_report(
     contamination: pa.Table,
     residual: pa.Table,
     rescanned: Sequence[str],
+    found: pa.Table,
+    recall: pa.Table,
     policy: ReportPolicy,
 ) -> pa.Table:
     """The figures of the data, as DATA_REPORT: one row a figure and group, in the order of FIGURES.
@@ -103,6 +112,8 @@ def data_report(
         residual: Findings in redacted text: doc_id, entity.
         rescanned: The ids of the documents whose redacted text was scanned again; findings elsewhere don't
             count.
+        found: Findings in the text as it was read: doc_id, entity.
+        recall: What share of an entity's values is found, where that was measured: entity, recall, low, high, n.
         policy: Limits and what sources are.
 
     Raises:
@@ -146,6 +157,15 @@ def data_report(
         if row["overlap"] >= policy.contamination_limit
     ]
     findings = [(row["doc_id"], row["entity"]) for row in _columns(residual, "doc_id", "entity")]
+    # What the drill plants in a text says nothing of what stands in the others.
+    ours = {row["doc_id"] for row in chosen if row["source"] not in policy.drill_sources}
+    personal = {(row["doc_id"], row["entity"]) for row in _columns(found, "doc_id", "entity")}
+    personal = {(doc_id, entity) for doc_id, entity in personal if doc_id in ours}
+    recalls = {
+        row["entity"]: Interval(row["recall"], row["low"], row["high"], row["n"])
+        for row in _columns(recall, "entity", "recall", "low", "high", "n")
+    }
+    unmeasured = {doc_id for doc_id, entity in personal if entity not in recalls}
     rates: dict[str, Iterator[tuple[str, Interval]]] = {
         "documents_accounted": _share(decided[row["doc_id"]] == 1 for row in read),
         "selection_complete": _share(complete(row["doc_id"]) for row in chosen),
@@ -158,6 +178,8 @@ def data_report(
         "language_share": _share(language in policy.languages for language in languages),
         "language": _parts(languages, len(languages)),
         "residual_pii": _touched(findings, set(rescanned)),
+        "pii_missed": _missed([entity for _, entity in personal], recalls, len(ours)),
+        "pii_measured": _share(doc_id not in unmeasured for doc_id in ours),
         "contamination": _touched(hits, selected_ids),
         "toxicity": _share(value >= policy.toxicity_limit for value in toxicity),
         "unreleasable": _share(map(barred, chosen)),
@@ -243,6 +265,43 @@ def _touched(marks: Iterable[tuple[str, str]], doc_ids: set[str]) -> Iterator[tu
     distinct = {(doc_id, kind) for doc_id, kind in marks if doc_id in doc_ids}
     yield ALL, wilson(len({doc_id for doc_id, _ in distinct}), len(doc_ids))
     yield from _parts([kind for _, kind in distinct], len(doc_ids))
+
+
+def missed(affected: int, recall: float, documents: int) -> float:
+    """How many of `documents` are expected to hold a value that was not found, where one was found in `affected`
+    of them and a share `recall` of such values, above 0, is found; as the macro `missed` of dbt_project."""
+    return min(documents, affected * (1 - recall) / recall)
+
+
+def _missed(
+    entities: Sequence[str], recalls: Mapping[str, Interval], documents: int
+) -> Iterator[tuple[str, Interval]]:
+    """The estimated share of documents with a missed value of a measured entity, and of each, largest first.
+
+    Args:
+        entities: One for each document and entity found in it.
+
+    The bounds are what those of the recalls make of it, all at once; a document that is counted for two
+    entities counts twice, so that the sum errs on the side of more.
+    """
+    affected = Counter(entities)
+    parts = {
+        entity: Interval(
+            *(missed(count, each, documents) / documents for each in (rate.value, rate.high, rate.low)),
+            documents,
+        )
+        for entity, count in affected.items()
+        if (rate := recalls.get(entity))
+    }
+    if not documents or (affected and not parts):
+        yield ALL, wilson(0, 0)
+        return
+    value, low, high = (
+        min(1.0, math.fsum(getattr(part, name) for part in parts.values()))
+        for name in ("value", "low", "high")
+    )
+    yield ALL, Interval(value, low, high, documents)
+    yield from sorted(parts.items(), key=lambda item: (-item[1].value, item[0]))
 
 
 def _quantiles(values: Sequence[float]) -> Iterator[tuple[str, Interval]]:

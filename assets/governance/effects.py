@@ -1,21 +1,15 @@
-"""What the rules did: the table `filtered.rule_effects` by rule, and the effects that were accepted."""
+"""What the rules did: the table `filtered.rule_effects` by rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import duckdb
-import pyarrow as pa
-
 from assets.intervals import Interval, wilson
 from assets.lake import Lake
 from assets.rules import Rule
 
 EFFECTS = "filtered.rule_effects"
-
-# The effects of the policy behind the release that serves: what guards compare later ones with.
-ACCEPTED = "governance.accepted_effects"
 
 
 @dataclass(frozen=True)
@@ -82,32 +76,3 @@ def without_effects(rules: Iterable[Rule]) -> list[dict[str, object]]:
         {"profile": each.profile, "rule": each.name, "fails if": each.fails_if, "action": each.action}
         for each in rules
     ]
-
-
-def prepare(lake: Lake, run_id: str) -> None:
-    """The table of accepted effects, there and empty until a release is accepted."""
-    if not lake.exists(ACCEPTED):
-        lake.replace(ACCEPTED, _of_release(lake.query(f"FROM {EFFECTS} LIMIT 0"), ""), run_id=run_id)
-
-
-def accept(lake: Lake, release_id: str, snapshot: int, run_id: str) -> bool:
-    """Keeps the effects of the policy that a release was selected by, as the lake had them then.
-
-    Args:
-        snapshot: The lake's snapshot that the release's manifest names.
-
-    Returns:
-        False where that snapshot is gone, or older than the table of effects: then nothing is accepted.
-    """
-    try:
-        effects = lake.query(f"FROM {EFFECTS} AT (VERSION => {int(snapshot)})")
-    except duckdb.Error:
-        if not lake.exists(EFFECTS):
-            return False
-        effects = lake.query(f"FROM {EFFECTS} LIMIT 0")
-    lake.replace(ACCEPTED, _of_release(effects, release_id), run_id=run_id)
-    return effects.num_rows > 0
-
-
-def _of_release(effects: pa.Table, release_id: str) -> pa.Table:
-    return effects.drop(["run_id"]).append_column("release_id", pa.repeat(release_id, effects.num_rows))
