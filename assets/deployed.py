@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
+from assets import settings
 from assets.documents import DOCUMENT
 from assets.governance import acceptance
 from assets.governance.data_card import render_data_card
@@ -47,11 +48,6 @@ PARTITIONED = (
     "filtered.redacted",
     "filtered.contamination",
     "scored.scores",
-)
-
-TREATMENT = (
-    "Pattern recognisers of Presidio find e-mail addresses, telephone, card, account and identity numbers; "
-    "each is replaced by a placeholder that names its kind. Names and places are not looked for."
 )
 
 
@@ -254,7 +250,14 @@ def _privacy(lake: Lake) -> Privacy:
         "SELECT count(*) AS n FROM filtered.documents AS documents JOIN scored.selection AS selection "
         "USING (doc_id) WHERE selection.selected AND documents.n_findings > 0"
     )["n"][0].as_py()
-    return Privacy(TREATMENT, documents, {row["entity"]: row["spans"] for row in found})
+    tier = settings.ner()
+    names = "not looked for" if tier == "off" else f"looked for in English text by a small model ({tier})"
+    treatment = (
+        "Pattern recognisers of Presidio and detectors of detect-secrets find e-mail addresses, telephone, card, "
+        "account and identity numbers and access keys. Each is treated as the actions say, by default replaced by "
+        f"a placeholder that names its kind. Names of persons and places are {names}."
+    )
+    return Privacy(treatment, documents, {row["entity"]: row["spans"] for row in found})
 
 
 def _proxy(lake: Lake) -> tuple[ProxyResult, ...]:

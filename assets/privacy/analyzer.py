@@ -115,7 +115,9 @@ class _Keywords:
 
     @cached_property
     def _parts(self) -> set[str]:
-        tokens = analyzer().nlp_engine.nlp[self._language].make_doc(self._text)  # type: ignore[attr-defined]
+        # The tokeniser takes what stands between spaces piece by piece.
+        pieces = " ".join(piece for piece in self._text.split() if ":" in piece)
+        tokens = analyzer().nlp_engine.nlp[self._language].make_doc(pieces)  # type: ignore[attr-defined]
         words = {token.lower_ for token in tokens if ":" in token.text}
         return {part for word in words if _is_keyword(word, self._language) for part in word.split(":")}
 
