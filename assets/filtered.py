@@ -88,7 +88,8 @@ POLICY_CODE = ("filters/policies.py", str(settings.policies_file()))
 # Everything that compares documents folds them first.
 COMPARING_CODE = ("filters/folding.py", *POLICY_CODE, *TEXT_CODE)
 EDITING_CODE = ("filters/edits.py", *POLICY_CODE, *LINE_CODE)
-PRIVACY_CODE = ("privacy", str(settings.redaction_file()), *EDITING_CODE)
+FINDING_CODE = ("privacy", str(settings.recognizers_file()))
+PRIVACY_CODE = (*FINDING_CODE, str(settings.redaction_file()), *EDITING_CODE)
 NER = names_version(settings.ner())
 
 
@@ -186,7 +187,7 @@ def _distributions(lake: Lake, source: str) -> str:
             deps=[DOCUMENTS, KEY],
             owners=[PRIVACY],
             kinds={"presidio", "duckdb"},
-            code_version=f"{code_version('privacy')}-{NER}",
+            code_version=f"{code_version(*FINDING_CODE)}-{NER}",
             description=(
                 "Each span of personal data found: entity, place, score, recogniser and a keyed hash; "
                 "never the value."

@@ -122,7 +122,8 @@ def _after(ingestion: Ingestion, table: str) -> Iterator[pa.Table]:
     partitions_def=BY_SOURCE,
     owners=[CURATION],
     kinds={"duckdb"},
-    code_version=f"{code_version('sources/inspection.py', 'privacy')}-{names_version(settings.ner())}",
+    code_version=code_version("sources/inspection.py", "privacy", str(settings.recognizers_file()))
+    + f"-{names_version(settings.ner())}",
 )
 def raw_inspection(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """A seeded sample to look at, even across kind, language and length; personal data is masked."""

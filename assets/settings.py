@@ -72,6 +72,11 @@ def workers() -> int:
     return int(said)
 
 
+def recognizers_file() -> Path:
+    """Which recognisers of personal data are in use. `WINNOW_RECOGNIZERS` points at another file."""
+    return _path("WINNOW_RECOGNIZERS", "assets/privacy/recognizers.yaml")
+
+
 def redaction_file() -> Path:
     """What is done with each kind of personal value. `WINNOW_REDACTION` points at another file."""
     return _path("WINNOW_REDACTION", "assets/privacy/actions.csv")

@@ -16,7 +16,7 @@ from assets.privacy.actions import ACTIONS
 from assets.privacy.credentials import DETECTORS
 from assets.privacy.findings import PiiPolicy
 from assets.privacy.names import NAMES
-from assets.privacy.recognizers import ENTITIES, PHONE_REGIONS, RECOGNIZERS
+from assets.privacy.recognizers import CONFIGURATION, ENTITIES, RECOGNIZERS
 
 PAGE = settings.PROJECT / "docs" / "privacy.md"
 SEED = settings.PROJECT / "dbt_project" / "seeds" / "labelled_recall.csv"
@@ -27,8 +27,8 @@ ANCHOR = "#names-of-persons-and-places"
 # What each entity is, for people.
 MEANING: Mapping[str, str] = {
     "EMAIL_ADDRESS": "e-mail addresses with a public suffix that there is",
-    "PHONE_NUMBER": f"valid telephone numbers: national ones of {', '.join(PHONE_REGIONS['en'])}, in Korean text "
-    "of KR too; with `+`, of every country",
+    "PHONE_NUMBER": f"valid telephone numbers: national ones of {', '.join(CONFIGURATION.regions('en'))}, "
+    "in Korean text of KR too; with `+`, of every country",
     "CREDIT_CARD": "card numbers whose check digit holds",
     "IBAN_CODE": "bank accounts whose check digits hold",
     "IP_ADDRESS": "IPv4 and IPv6 addresses",
@@ -202,13 +202,24 @@ def _page(measured: dict) -> Iterator[str]:
     yield "## Adding a recogniser"
     yield ""
     yield (
-        "One row of `RECOGNIZERS` in `assets/privacy/recognizers.py`: the entity, the name of Presidio's "
-        "recogniser, a pattern that every text matches in which it can find something, and the languages it "
-        "is for. A country's telephone numbers are a region in `PHONE_REGIONS`. A sample in "
-        "`tests/test_privacy.py` shows that it finds what it should; what `ANYTHING` leaves out is tested "
-        "against every pattern. A detector of credentials is a row of `DETECTORS` in "
-        "`assets/privacy/credentials.py`, with a sample in `tests/personal.py`. A new entity also needs a "
-        "surrogate in `assets/privacy/actions.py` and its meaning in `docs/privacy.py`."
+        "A country is a line of `assets/privacy/recognizers.yaml`, or of the file that `WINNOW_RECOGNIZERS` names: "
+        "the entity, one of [Presidio's recognisers](https://microsoft.github.io/presidio/supported_entities/) for "
+        "it, and the languages of the texts that it is for. `phone_regions` there says whose national telephone "
+        "numbers are known. Text is searched by its language's lines and those of all languages; in a language "
+        "that no line names, as English text is. With a changed line, the next run examines every document anew."
+    )
+    yield ""
+    yield "```yaml"
+    yield "phone_regions: {all: [US, GB, IN], ko: [KR], es: [ES]}"
+    yield "recognizers:"
+    yield "  - {entity: ES_NIF, recognizer: EsNifRecognizer, languages: [es]}"
+    yield "  - {entity: EMAIL_ADDRESS, recognizer: EmailRecognizer, candidate: '@[^\\s@]+\\.'}"
+    yield "```"
+    yield ""
+    yield (
+        "A detector of credentials is a row of `DETECTORS` in `assets/privacy/credentials.py`. An entity of this "
+        "project's own also has a surrogate in `assets/privacy/actions.py`, its meaning in `docs/privacy.py` and a "
+        "sample in `tests/test_privacy.py`."
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from personal import TOKENS
-from projects import invoke
+from projects import WINNOW, invoke
 
 from assets.privacy.credentials import CREDENTIALS
-from assets.privacy.recognizers import ENTITIES
+from assets.privacy.recognizers import ENTITIES, RecognizerError, load_recognizers
 
 ADDRESS, NUMBER, RESIDENT = "jane.doe@example.co.uk", "(212) 736-5000", "960121-1234567"
 TEXTS = {
@@ -110,3 +112,49 @@ def test_without_the_model_names_are_refused(letters: Path, tmp_path: Path) -> N
     said = invoke("pii", letters, "--out", tmp_path / "findings.jsonl", "--ner", "full", code=2)
     assert "the extra `ner`, which is not installed" in said
     invoke("pii", letters, "--out", tmp_path / "findings.jsonl")
+
+
+COUNTRY = """
+phone_regions: {all: [US], es: [ES]}
+recognizers:
+  - {entity: ES_NIF, recognizer: EsNifRecognizer, languages: [es]}
+  - {entity: PHONE_NUMBER, recognizer: PhoneRecognizer, candidate: digits}
+"""
+
+
+@pytest.mark.parametrize(("language", "expected"), [("es", ["ES_NIF", "PHONE_NUMBER"]), ("en", [])])
+def test_a_country_is_a_line_of_configuration(tmp_path: Path, language: str, expected: list[str]) -> None:
+    """In a process of its own, which reads the file when it starts; redaction knows the new entity too."""
+    (tmp_path / "recognizers.yaml").write_text(COUNTRY, encoding="utf-8")
+    text = "Mi NIF es 12345678Z y mi teléfono 91 123 45 67."
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"id": "a", "text": text}), encoding="utf-8")
+    command = ["pii", "texts.jsonl", "--out", "found.jsonl", "--redact", "redacted", "--language", language]
+    environment = os.environ | {"WINNOW_RECOGNIZERS": str(tmp_path / "recognizers.yaml")}
+    subprocess.run([WINNOW, *command], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert [row["entity"] for row in found] == expected
+    (redacted,) = (tmp_path / "redacted" / "documents.jsonl").read_text(encoding="utf-8").splitlines()
+    assert ("12345678Z" in redacted) == (language == "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "TypeError"),
+        ("phone_regions: {}\nrecognizers: [{entity: A}]", "recogniser 1: recognizer missing or unknown"),
+        ("phone_regions: {}\nrecognizers: [{entity: A, recognizer: B, patern: x}]", "recogniser 1: patern"),
+        (
+            "phone_regions: {}\nrecognizers: [{entity: A, recognizer: B, candidate: '('}]",
+            "recogniser 1: .*missing",
+        ),
+        (
+            "phone_regions: {}\nrecognizers: [{entity: A, recognizer: B}, {entity: A, recognizer: B}]",
+            "2: A has",
+        ),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "recognizers.yaml"
+    path.write_text(text)
+    with pytest.raises(RecognizerError, match=rf"recognizers\.yaml.*{said}"):
+        load_recognizers(path)

@@ -28,11 +28,11 @@ from assets.privacy.keys import VARIABLE, PiiKey, load_key
 from assets.privacy.phones import phone_filter
 from assets.privacy.recognizers import (
     ANYTHING,
+    CONFIGURATION,
     ENTITIES,
     NO_ADDRESS,
     PATTERNED,
     PHONE_DIGITS,
-    PHONE_REGIONS,
     RECOGNIZERS,
     analyzer,
     signs,
@@ -285,7 +285,7 @@ def test_the_phone_filter_only_errs_by_saying_yes(parts: list[tuple[str, str]], 
         form = data.draw(st.sampled_from([0, 1, 2]))
         number = phonenumbers.format_number(phonenumbers.example_number(region), form)
         text = data.draw(st.sampled_from([number + text, text + " " + number, number]))
-    for regions in PHONE_REGIONS.values():
+    for regions in map(CONFIGURATION.regions, CONFIGURATION.languages):
         filtered = phone_filter(regions).masked(text)
         for region in regions:
             found, quick = (
@@ -299,7 +299,11 @@ def test_no_valid_phone_number_is_shorter_than_the_prefilter() -> None:
     import phonenumbers
     from phonenumbers import PhoneMetadata
 
-    codes = {PhoneMetadata.metadata_for_region(r).country_code for rs in PHONE_REGIONS.values() for r in rs}
+    codes = {
+        PhoneMetadata.metadata_for_region(r).country_code
+        for language in CONFIGURATION.languages
+        for r in CONFIGURATION.regions(language)
+    }
     for region in phonenumbers.SUPPORTED_REGIONS:
         metadata = PhoneMetadata.metadata_for_region(region)
         shortest = min(length for length in metadata.general_desc.possible_length if length > 0)

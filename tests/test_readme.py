@@ -22,6 +22,7 @@ from assets.evals import report, verdict
 from assets.filters import signals
 from assets.filters.signals import SIGNALS, Signal
 from assets.lake import Lake
+from assets.privacy.recognizers import load_recognizers
 from assets.privacy.subjects import read_request
 from assets.rules import load_rules
 from assets.scorers import scores
@@ -156,6 +157,9 @@ def _python(text: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
 def _yaml(text: str, folder: Path, _patch: pytest.MonkeyPatch) -> None:
     file = folder / "example.yaml"
     file.write_text(text, encoding="utf-8")
+    if "recognizers:" in text:
+        assert {each.entity for each in load_recognizers(file).recognizers} == {"ES_NIF", "EMAIL_ADDRESS"}
+        return
     if isinstance(yaml.safe_load(text), dict):
         assert load_sources(file)
         return

@@ -94,9 +94,14 @@ def replacement(entity: str, value: str, seed: str, action: str) -> str:
     if action == "mask":
         return re.sub(r"\w", "*", value)
     if action == "surrogate":
-        return SURROGATES[entity].format(name=seed[:10], digits=f"{int(seed, 16) % 10_000:04}")
+        return SURROGATES.get(entity, OTHER_SURROGATE).format(
+            name=seed[:10], digits=f"{int(seed, 16) % 10_000:04}"
+        )
     return f"<{entity}>"
 
+
+# Of an entity that is not among these.
+OTHER_SURROGATE = "value-{name}"
 
 # Values that are told from real ones at sight, and that no recogniser takes for one: an address under a
 # domain kept for that, a country code that there is not, a number of zeros.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.privacy.hits import Hit
 from assets.privacy.phones import phone_filter
-from assets.privacy.recognizers import PHONE_REGIONS, analyzer, recognizer_of
+from assets.privacy.recognizers import CONFIGURATION, analyzer, recognizer_of
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer, RecognizerResult
@@ -31,7 +31,7 @@ def analyze(text: str, language: str, entities: list[str], threshold: float) -> 
         recognizer = recognizer_of(entity, language)
         searched: str | None = text
         if entity == "PHONE_NUMBER":
-            searched = phone_filter(PHONE_REGIONS[language]).masked(text)
+            searched = phone_filter(CONFIGURATION.regions(language)).masked(text)
         if searched is None:
             continue
         for result in recognizer.analyze(searched, [entity], None):

@@ -19,7 +19,7 @@ from assets.privacy.disguises import CANDIDATE, plain
 from assets.privacy.hits import Hit, blot, exhaust
 from assets.privacy.keys import PiiKey
 from assets.privacy.names import EVIDENCE, NAMES, find_names, load_model, sentences
-from assets.privacy.recognizers import ANYTHING, ENTITIES, RECOGNIZERS, signs
+from assets.privacy.recognizers import ENTITIES, KOREAN, LANGUAGES, OTHER, RECOGNIZERS, anything, signs
 from assets.settings import NER_TIERS
 
 FINDING = pa.schema(
@@ -198,22 +198,27 @@ def _patterned(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window
     """Each window that can hold what Presidio's patterns find, and how it is searched."""
     recognizers = [recognizer for recognizer in RECOGNIZERS if recognizer.entity in policy.entities]
     hints = documents.column("language").to_pylist()
-    some = _windows(documents.column("text"), _matching(documents.column("text"), f"{ANYTHING}|{CANDIDATE}"))
-    for windows, texts in _matched(some, signs(recognizers)):
-        korean = set(_matching(texts, HANGUL))
-        korean.update(at for at, window in enumerate(windows) if hints[window.row] == "ko")
-        spoken = {"ko"} if len(korean) == len(windows) else {"en", "ko"} if korean else {"en"}
+    asked = _matching(documents.column("text"), f"{anything(recognizers)}|{CANDIDATE}")
+    for windows, texts in _matched(_windows(documents.column("text"), asked), signs(recognizers)):
+        hangul = set(_matching(texts, HANGUL))
+        languages = [
+            KOREAN if at in hangul else _spoken(hints[window.row]) for at, window in enumerate(windows)
+        ]
         held: dict[int, list[str]] = defaultdict(list)
         for recognizer in recognizers:
-            for at in _matching(texts, recognizer.candidate) if spoken & {*recognizer.languages} else ():
-                if ("ko" if at in korean else "en") in recognizer.languages:
-                    held[at].append(recognizer.entity)
+            if any(map(recognizer.reads, set(languages))):
+                for at in _matching(texts, recognizer.candidate):
+                    if recognizer.reads(languages[at]):
+                        held[at].append(recognizer.entity)
         for at, entities in sorted(held.items()):
-            language = "ko" if at in korean else "en"
             yield (
                 windows[at],
-                partial(search, language=language, entities=entities, threshold=policy.score_threshold),
+                partial(search, language=languages[at], entities=entities, threshold=policy.score_threshold),
             )
+
+
+def _spoken(hint: str | None) -> str:
+    return hint if hint in LANGUAGES else OTHER
 
 
 def _credentials(documents: pa.Table, policy: PiiPolicy) -> Iterator[tuple[_Window, Look]]:

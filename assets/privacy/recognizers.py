@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from assets import settings
 from assets.privacy.credentials import CREDENTIALS
 from assets.privacy.names import NAMES
 from assets.privacy.phones import GAP
@@ -15,18 +21,19 @@ if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine, EntityRecognizer
     from presidio_analyzer.nlp_engine import NlpEngine
 
-LANGUAGES = ("en", "ko")
-"""The registries there are: Korean text is also searched for what only Korean text holds."""
+FILE = Path(__file__).with_name("recognizers.yaml")
+
+OTHER, KOREAN = "en", "ko"
+"""What text is searched as whose language has no recogniser of its own, and what text with Hangul in it is."""
 
 PHONE_DIGITS = 5
 """No valid number has fewer: a Korean one has five at least, one written with its country code six."""
 
-PHONE_REGIONS = {"en": ("US", "GB", "IN"), "ko": ("US", "GB", "IN", "KR")}
-"""Whose national numbers are known; `+` numbers are known of every country.
+DIGITS = r"\p{Nd}(?:" + GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}"
+"""As many digits near each other as the shortest telephone number has; every longer number has them too."""
 
-Presidio's own eight hold two that are no region (UK, FE), one that is another's double (CA) and one whose
-numbers have no least length (DE): on prose it finds fourteen times what the United States' finds.
-"""
+ANYTHING = r"\p{Nd}|@|::|(?:[0-9A-Fa-f]{1,4}[:-]){5}|(?:[0-9A-Fa-f]{4}\.){2}"
+"""What every text matches that any of this project's candidates matches; most texts don't."""
 
 NO_ADDRESS = r"[!#$%&'*+\-/=?^_`{|}~\.\w]++(?!@\w+([-.]\w+)*\.\w)(*SKIP)(*FAIL)"
 
@@ -37,75 +44,87 @@ class Recognizer:
 
     The pattern only ever lets too much through: it is the recogniser's own with look-around, word boundaries
     and everything optional taken out, so a text that fails it holds no finding. `sign` is one that is faster
-    searched for in a row with the others' and lets more through still.
+    searched for in a row with the others' and lets more through still. Without languages it is for all.
     """
 
     entity: str
     name: str
-    candidate: str
-    languages: tuple[str, ...] = LANGUAGES
+    candidate: str = r"\p{Nd}"
+    languages: tuple[str, ...] = ()
     sign: str = ""
 
+    def reads(self, language: str) -> bool:
+        """Whether it is for text of a language."""
+        return not self.languages or language in self.languages
 
-DIGITS = r"\p{Nd}(?:" + GAP + r"\p{Nd}){" + f"{PHONE_DIGITS - 1}" + "}"
-"""As many digits near each other as the shortest telephone number has; every longer number has them too."""
 
-ANYTHING = r"\p{Nd}|@|::|(?:[0-9A-Fa-f]{1,4}[:-]){5}|(?:[0-9A-Fa-f]{4}\.){2}"
-"""What every text matches that any of the recognisers' patterns matches; most texts don't."""
+class RecognizerError(ValueError):
+    """A file of recognisers that can't be read; names the file and the line of the list."""
 
-RECOGNIZERS = (
-    Recognizer("EMAIL_ADDRESS", "EmailRecognizer", r"@[^\s@]+\."),
-    Recognizer(
-        "PHONE_NUMBER",
-        "PhoneRecognizer",
-        DIGITS,
-    ),
-    Recognizer(
-        "CREDIT_CARD",
-        "CreditCardRecognizer",
-        r"[13456]\p{Nd}{3}[- ]?\p{Nd}{3,4}[- ]?\p{Nd}{3,4}[- ]?\p{Nd}{3}",
-        sign=DIGITS,
-    ),
-    Recognizer(
-        "IBAN_CODE", "IbanRecognizer", r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}", sign="[A-Z]{2}[0-9]{2}"
-    ),
-    Recognizer(
-        "IP_ADDRESS",
-        "IpRecognizer",
-        r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]::|::[0-9a-fA-F]"
-        r"|(?:[0-9a-fA-F]{1,4}:){7}|(?i:fe80:)",
-    ),
-    Recognizer(
-        "MAC_ADDRESS",
-        "MacAddressRecognizer",
-        r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}",
-    ),
-    Recognizer("US_SSN", "UsSsnRecognizer", r"\b[0-9]{3}[- .]?[0-9]{2}[- .]?[0-9]{4}\b", sign=DIGITS),
-    Recognizer("CRYPTO", "CryptoRecognizer", r"(?i:bc1|[13])[0-9A-Za-z\x{17F}\x{212A}]{25}"),
-    Recognizer("KR_RRN", "KrRrnRecognizer", r"\p{Nd}{6}-?[1-4]\p{Nd}{6}", ("ko",), DIGITS),
-    Recognizer("KR_FRN", "KrFrnRecognizer", r"\p{Nd}{6}-?[5-8]\p{Nd}{6}", ("ko",), DIGITS),
-    Recognizer("KR_BRN", "KrBrnRecognizer", r"\p{Nd}{3}-\p{Nd}{2}-\p{Nd}{5}", ("ko",), DIGITS),
-    Recognizer(
-        "KR_PASSPORT",
-        "KrPassportRecognizer",
-        r"[MmSsRrOoDd]\p{Nd}{3}[A-Za-z\p{Nd}]\p{Nd}{4}",
-        ("ko",),
-        r"[MmSsRrOoDd]\p{Nd}{3}",
-    ),
-    Recognizer(
-        "KR_DRIVER_LICENSE",
-        "KrDriverLicenseRecognizer",
-        r"\p{Nd}{2}-\p{Nd}{2}-\p{Nd}{6}-\p{Nd}{2}",
-        ("ko",),
-        DIGITS,
-    ),
-)
-"""The recognisers, in order.
 
-Not among them: `UrlRecognizer` (a URL names no person, and it takes a third of all pattern time), and those
-that take any number of a length for a finding (licences, bank accounts, passports of other countries). The
-Korean passport counts only where the words before it say what it is.
-"""
+@dataclass(frozen=True)
+class Configuration:
+    """A file of recognisers: the recognisers, and whose national telephone numbers are known, by language."""
+
+    recognizers: tuple[Recognizer, ...]
+    phone_regions: Mapping[str, tuple[str, ...]]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that have something of their own."""
+        own = {language for each in self.recognizers for language in each.languages}
+        return tuple(sorted({OTHER, KOREAN} | own | self.phone_regions.keys() - {"all"}))
+
+    def regions(self, language: str) -> tuple[str, ...]:
+        """Whose national telephone numbers are known in text of a language."""
+        own = self.phone_regions.get(language, ())
+        return tuple(dict.fromkeys((*self.phone_regions.get("all", ()), *own)))
+
+
+@cache
+def load_recognizers(path: Path = FILE) -> Configuration:
+    """The recognisers that a file names.
+
+    Raises:
+        RecognizerError: It isn't such a file, an entity is named twice, or a pattern isn't RE2's.
+    """
+    found: dict[str, Recognizer] = {}
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        regions = {language: tuple(names) for language, names in raw["phone_regions"].items()}
+        for number, row in enumerate(raw["recognizers"], 1):
+            where = f"{path.name}, recogniser {number}"
+            fields = {"entity", "recognizer"} - row.keys() or row.keys() - FIELDS
+            if fields:
+                raise RecognizerError(f"{where}: {', '.join(sorted(fields))} missing or unknown")
+            patterns = {name: row[name] for name in ("candidate", "sign") if name in row}
+            patterns = {name: DIGITS if each == "digits" else each for name, each in patterns.items()}
+            # This project's own are tested; trying them on import would bring pandas with it.
+            for pattern in patterns.values() if path != FILE else ():
+                pc.match_substring_regex(pa.array([""]), pattern)
+            if row["entity"] in found:
+                raise RecognizerError(f"{where}: {row['entity']} has a recogniser already")
+            languages = tuple(row.get("languages", ()))
+            found[row["entity"]] = Recognizer(
+                row["entity"], row["recognizer"], languages=languages, **patterns
+            )
+    except pa.ArrowInvalid as error:
+        raise RecognizerError(f"{where}: {error}") from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise RecognizerError(f"{path.name}: {type(error).__name__}: {error}") from error
+    return Configuration(tuple(found.values()), regions)
+
+
+FIELDS = frozenset({"entity", "recognizer", "candidate", "sign", "languages"})
+
+CONFIGURATION = load_recognizers(settings.recognizers_file())
+RECOGNIZERS, LANGUAGES = CONFIGURATION.recognizers, CONFIGURATION.languages
+
+
+def anything(recognizers: Iterable[Recognizer]) -> str:
+    """The RE2 pattern that is asked of every text: most hold nothing that it matches."""
+    others = [each.candidate for each in recognizers if each not in load_recognizers().recognizers]
+    return "|".join([ANYTHING, *others])
 
 
 def signs(recognizers: Iterable[Recognizer]) -> str:
@@ -131,7 +150,8 @@ def analyzer() -> AnalyzerEngine:
         recognizers=[
             _build(recognizer.name, language)
             for recognizer in RECOGNIZERS
-            for language in recognizer.languages
+            for language in languages
+            if recognizer.reads(language)
         ],
         supported_languages=languages,
     )
@@ -157,13 +177,15 @@ def _build(name: str, language: str) -> EntityRecognizer:
     }
     if name in builders:
         return builders[name](language)
+    if not hasattr(predefined_recognizers, name):
+        raise RecognizerError(f"{settings.recognizers_file().name}: Presidio has no recogniser {name}")
     return getattr(predefined_recognizers, name)(supported_language=language)
 
 
 def _phone_recognizer(language: str) -> EntityRecognizer:
     from presidio_analyzer.predefined_recognizers import PhoneRecognizer
 
-    return PhoneRecognizer(supported_language=language, supported_regions=PHONE_REGIONS[language])
+    return PhoneRecognizer(supported_language=language, supported_regions=CONFIGURATION.regions(language))
 
 
 def _email_recognizer(language: str) -> EntityRecognizer:
