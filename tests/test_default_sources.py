@@ -344,6 +344,8 @@ SHAPES = {
     "US_BANK_NUMBER": r"\d{11}",
     "PERSON": r"[A-Z]\w+ [A-Z]\w+",
     "LOCATION": r"\d+ [\w ]+, [\w ]+",
+    "API_KEY": r"AKIA[A-Z\d]{16}|ghp_\w{36}|sk_live_\w{24}|[\da-f]{40}",
+    "PRIVATE_KEY": r"-----BEGIN RSA PRIVATE KEY-----\n([\w+/]{64}\n){4}-----END RSA PRIVATE KEY-----",
 }
 
 

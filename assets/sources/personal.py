@@ -1,4 +1,4 @@
-"""Made-up personal values, valid in form and belonging to nobody, one function an entity that Presidio knows.
+"""Made-up personal values and keys, valid in form and belonging to nobody, one function an entity.
 
 Where a range is reserved for examples it is used: `example.org`, 555-01xx telephone numbers, documentation
 addresses, social security numbers from 900 up. The rest is random under a right check digit.
@@ -168,6 +168,30 @@ def _bank_number(dice: Random, _: Names) -> str:
     return f"{dice.randint(1, 9)}{_digits(dice, 10)}"
 
 
+def _token(dice: Random, alphabet: str, count: int) -> str:
+    return "".join(dice.choices(alphabet, k=count))
+
+
+def _api_key(dice: Random, _: Names) -> str:
+    letters = string.ascii_letters + string.digits
+    return dice.choice(
+        (
+            f"AKIA{_token(dice, string.ascii_uppercase + string.digits, 16)}",
+            f"ghp_{_token(dice, letters, 36)}",
+            f"sk_live_{_token(dice, letters, 24)}",
+        )
+    )
+
+
+def _bare_key(dice: Random, _: Names) -> str:
+    return dice.randbytes(20).hex()
+
+
+def _private_key(dice: Random, _: Names) -> str:
+    lines = "\n".join(_token(dice, string.ascii_letters + string.digits + "+/", 64) for _ in range(4))
+    return f"-----BEGIN RSA PRIVATE KEY-----\n{lines}\n-----END RSA PRIVATE KEY-----"
+
+
 # A placeholder of the drill's sentences -> the entity it is, and how a value is made up.
 VALUES: dict[str, tuple[str, Callable[[Random, Names], str]]] = {
     "EMAIL_ADDRESS": ("EMAIL_ADDRESS", _email),
@@ -192,4 +216,7 @@ VALUES: dict[str, tuple[str, Callable[[Random, Names], str]]] = {
     "LOCATION": ("LOCATION", _location),
     "LOWER_IBAN": ("IBAN_CODE", _lower_iban),
     "COMPRESSED_IP": ("IP_ADDRESS", _compressed_ip),
+    "API_KEY": ("API_KEY", _api_key),
+    "PRIVATE_KEY": ("PRIVATE_KEY", _private_key),
+    "BARE_KEY": ("API_KEY", _bare_key),
 }
