@@ -600,6 +600,10 @@ def test_an_erasure_makes_anew_what_it_touched_and_nothing_else(green: Project, 
     project = green.copy(tmp_path / "project")
     champion = project.releases.alias("champion")
     before = project.made()
+    records = project.records(LETTERS)
+    theirs = [
+        record["id"] for record in records if PERSONAL[0] in record["text"] or PERSONAL[2] in record["text"]
+    ]
     request = tmp_path / "request.jsonl"
     request.write_text(json.dumps({"email": PERSONAL[0]}) + "\n" + json.dumps({"phone": PERSONAL[2]}) + "\n")
 
@@ -613,20 +617,18 @@ def test_an_erasure_makes_anew_what_it_touched_and_nothing_else(green: Project, 
     texts = " ".join(project.lake.query("SELECT text FROM raw.documents")["text"].to_pylist())
     assert PERSONAL[0] not in texts and PERSONAL[2] not in texts and PERSONAL[1] in texts
     (file,) = project.lake.query("FROM raw.ingestions WHERE source = ?", [LETTERS]).to_pylist()
-    assert file["erased"] == 8 and file["rows_in"] == file["documents"] + file["erased"]
+    assert file["erased"] == len(theirs) > 2 and file["rows_in"] == file["documents"] + file["erased"]
     assert project.releases.get(champion).erased > 0 and project.releases.verify(champion) == ()
     candidate = project.releases.alias("candidate")
     assert candidate != champion and project.releases.get(candidate).erased == 0
     gone = project.lake.query("SELECT count(*) AS n FROM governance.tombstones WHERE kind = 'document'")
-    assert gone["n"].to_pylist() == [8]
+    assert gone["n"].to_pylist() == [len(theirs)]
     # The source still holds them; read again, it gives none back.
-    records = project.records(LETTERS)
     project.write(LETTERS, [{**record, "text": record["text"] + " Changed."} for record in records])
     again = project.winnow("run", "--source", LETTERS)
     assert again.returncode == 0, again.stdout
     texts = " ".join(project.lake.query("SELECT text FROM raw.documents")["text"].to_pylist())
     assert PERSONAL[0] not in texts and "Changed." in texts
-    held = [record["id"] for record in records if PERSONAL[0] in record["text"]]
-    needles = Needles(frozenset(doc_id(LETTERS, id) for id in held), frozenset({PERSONAL[0]}))
+    needles = Needles(frozenset(doc_id(LETTERS, id) for id in theirs), frozenset({PERSONAL[0]}))
     files = [path for path in project.home.rglob("*") if path.is_file() and path.parent.name != "keys"]
     assert find_traces(files, needles) == []
