@@ -27,7 +27,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
 # Dagster's layout of all groups at once fits no page; these show where data enters and where it leaves.
-EXPANDED = ",".join(f"global@global:{group}" for group in ("source", "raw", "policy", "deployed"))
+EXPANDED = ",".join(f"global@global:{group}" for group in ("source", "raw", "deployed"))
 
 
 def lineage(page: Page) -> None:
