@@ -21,6 +21,7 @@ from functools import cache
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 import duckdb
@@ -150,9 +151,19 @@ class Lake:
             options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 10000"]
         return f"ATTACH IF NOT EXISTS 'ducklake:{self.catalog}' AS lake ({', '.join(options)})"
 
-    def query(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> pa.Table:
-        """The result of a SELECT over the lake; a table that isn't there raises `duckdb.CatalogException`."""
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[object] | dict[str, object] = (),
+        given: Mapping[str, pa.Table] = MappingProxyType({}),
+    ) -> pa.Table:
+        """The result of a SELECT over the lake; a table that isn't there raises `duckdb.CatalogException`.
+
+        Args:
+            given: Tables that the SQL may read besides the lake's, by name.
+        """
         with self.connect() as connection:
+            _give(connection, given)
             return connection.execute(sql, parameters).to_arrow_table()
 
     def or_nothing(self, table: str, *columns: str) -> str:
@@ -279,8 +290,7 @@ class Lake:
 
         def together() -> None:
             with self.connect() as connection, _transaction(connection):
-                for name, table in given.items():
-                    connection.register(name, table)
+                _give(connection, given)
                 for table, part in left.items():
                     for source in _partitions(connection, table, part):
                         where = "WHERE source = $source" if source else ""
@@ -311,7 +321,7 @@ class Lake:
             # While it is attached, a page that was read last stays in the log before the file.
             _attached(self, os.getpid()).close()
             _attached.cache_clear()
-            apart(_vacuum, self.catalog.removeprefix("sqlite:"))
+            apart(vacuum, self.catalog.removeprefix("sqlite:"))
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot still kept, oldest first."""
@@ -344,10 +354,11 @@ def apart(function: Callable[..., T], *arguments: object) -> T:
         return pool.submit(function, *arguments).result()
 
 
-def _vacuum(path: str) -> None:
-    with closing(sqlite3.connect(path, timeout=60)) as catalogue:
-        catalogue.execute("VACUUM")
-        catalogue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def vacuum(path: str | Path) -> None:
+    """Writes an SQLite database anew, without what its freed pages and its log still hold."""
+    with closing(sqlite3.connect(path, timeout=60)) as database:
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def streamed(
@@ -359,6 +370,11 @@ def streamed(
     """The result of a SELECT, so many rows at a time; the connection does nothing else until the last one."""
     for batch in connection.execute(sql, parameters).to_arrow_reader(rows):
         yield pa.Table.from_batches([batch])
+
+
+def _give(connection: duckdb.DuckDBPyConnection, given: Mapping[str, pa.Table]) -> None:
+    for name, table in given.items():
+        connection.register(name, table)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from assets.lake import Lake, apart
 from assets.privacy.tombstones import TABLE as TOMBSTONES
 from assets.privacy.tombstones import TOMBSTONE
 from assets.privacy.traces import find_traces, scrub
-from orchestration.erasure_plan import ERASURES, TAINTED, Place, Plan, left, unfinished
+from orchestration.erasure_plan import ERASURES, TAINTED, Place, Plan, left
 from orchestration.summary import new_table
 
 Say = Callable[[str], None]
@@ -48,6 +48,11 @@ WRITTEN = ("DAGSTER_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH")
 
 class NotErased(RuntimeError):
     """Something of the person is still there when all is done; names the files."""
+
+
+def unfinished() -> Path:
+    """Where the plan of an erasure lies until it is done."""
+    return settings.erasures_root() / "unfinished.json"
 
 
 def begin(plan: Plan) -> None:

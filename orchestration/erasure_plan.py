@@ -7,7 +7,6 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -193,7 +192,9 @@ def left(lake: Lake, doc_ids: Sequence[str]) -> dict[str, Left]:
     return dict(sorted(found.items(), key=lambda item: item[0] == "scored.quality_training"))
 
 
-def _given(doc_ids: Iterable[str], strings: Iterable[str], refused: Iterable[Row]) -> dict[str, pa.Table]:
+def _given(
+    doc_ids: Iterable[str], strings: Iterable[str] = (), refused: Iterable[Row] = ()
+) -> dict[str, pa.Table]:
     place = pa.schema([(name, pa.string()) for name in ("source", "file", "position")])
     return {
         "gone": pa.table({"doc_id": pa.array(list(doc_ids), pa.string())}),
@@ -217,13 +218,12 @@ def _named(place: Place, selectors: Sequence[Selector]) -> tuple[dict[str, Row],
 def _add_near_copies(place: Place, documents: dict[str, Row], whole: set[str]) -> None:
     if not (whole and place.lake.exists("filtered.duplicates")):
         return
-    with place.lake.connect() as connection:
-        connection.register("whole", pa.table({"doc_id": pa.array(sorted(whole), pa.string())}))
-        rows = connection.execute(
-            f"SELECT {', '.join(IDENTITY)}, 'copy' AS why FROM raw.documents WHERE doc_id IN ("
-            "SELECT others.doc_id FROM filtered.duplicates SEMI JOIN whole USING (doc_id) "
-            "JOIN filtered.duplicates AS others USING (cluster_id))"
-        ).to_arrow_table()
+    rows = place.lake.query(
+        f"SELECT {', '.join(IDENTITY)}, 'copy' AS why FROM raw.documents WHERE doc_id IN ("
+        "SELECT others.doc_id FROM filtered.duplicates SEMI JOIN gone USING (doc_id) "
+        "JOIN filtered.duplicates AS others USING (cluster_id))",
+        given=_given(sorted(whole)),
+    )
     for row in rows.to_pylist():
         documents.setdefault(row["doc_id"], row)
 
@@ -268,26 +268,23 @@ def _own(lake: Lake, strings: set[str], doc_ids: set[str]) -> list[str]:
     """Those of the strings that no other document holds: the rest can't be looked for."""
     if not (strings and lake.exists("raw.documents")):
         return sorted(strings)
-    with lake.connect() as connection:
-        for name, table in _given(doc_ids, strings, ()).items():
-            connection.register(name, table)
-        # Where a string is told in any case, so is another's.
-        elsewhere = connection.execute(
-            "SELECT DISTINCT string FROM strings, raw.documents AS others "
-            "WHERE others.doc_id NOT IN (SELECT doc_id FROM gone) AND contains("
-            "lower(concat_ws(chr(10), others.key, others.url, others.text, others.metadata)), lower(string))"
-        ).fetchall()
-    return sorted(strings - {string for (string,) in elsewhere})
+    # Where a string is told in any case, so is another's.
+    elsewhere = lake.query(
+        "SELECT DISTINCT string FROM strings, raw.documents AS others "
+        "WHERE others.doc_id NOT IN (SELECT doc_id FROM gone) AND contains("
+        "lower(concat_ws(chr(10), others.key, others.url, others.text, others.metadata)), lower(string))",
+        given=_given(doc_ids, strings),
+    )
+    return sorted(strings - set(elsewhere["string"].to_pylist()))
 
 
 def _rows(lake: Lake, given: Mapping[str, pa.Table]) -> dict[str, int]:
-    counts = {}
-    with lake.connect() as connection:
-        for name, table in given.items():
-            connection.register(name, table)
-        for table, part in left(lake, given["gone"]["doc_id"].to_pylist()).items():
-            query = f"SELECT count(*) FROM {table} WHERE {part.concerned}"
-            counts[table] = connection.execute(query).fetchone()[0]  # type: ignore[index]
+    counts = {
+        table: lake.query(f"SELECT count(*) AS n FROM {table} WHERE {part.concerned}", given=given)["n"][
+            0
+        ].as_py()
+        for table, part in left(lake, given["gone"]["doc_id"].to_pylist()).items()
+    }
     return {table: rows for table, rows in sorted(counts.items()) if rows}
 
 
@@ -300,12 +297,7 @@ def _models(lake: Lake, given: Mapping[str, pa.Table]) -> dict[str, str]:
     """The models that learnt from a document, by the hash that manifests know them by."""
     if not (lake.exists("scored.quality_model") and lake.exists("scored.quality_training")):
         return {}
-    with lake.connect() as connection:
-        connection.register("gone", given["gone"])
-        models = f"SELECT name, sha256 FROM scored.quality_model WHERE {LEARNT} ORDER BY name"
-        return dict(connection.execute(models).fetchall())
-
-
-def unfinished() -> Path:
-    """Where the plan of an erasure lies until it is done."""
-    return settings.erasures_root() / "unfinished.json"
+    models = lake.query(
+        f"SELECT name, sha256 FROM scored.quality_model WHERE {LEARNT} ORDER BY name", given=given
+    )
+    return {row["name"]: row["sha256"] for row in models.to_pylist()}

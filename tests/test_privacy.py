@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import socket
 import stat
 import unicodedata
 from collections import Counter
@@ -175,13 +174,9 @@ def test_policy_chooses_entities_and_threshold() -> None:
         PiiPolicy(entities=("URL",))
 
 
-def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a socket was opened")
-
+@pytest.mark.usefixtures("refused_network")
+def test_no_network() -> None:
     analyzer.cache_clear()
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
     found = find_pii(documents(*SAMPLES.values()), KEY)
     assert set(found["entity"].to_pylist()) >= set(SAMPLES)
 

@@ -145,11 +145,7 @@ def retired_keys(path: Path) -> list[str]:
 
 def rows_by_key(lake: Lake) -> list[KeyedRows]:
     """The rows of every table of the lake that has the columns `key_id` and `source`, as it is now."""
-    tables = lake.query(
-        "SELECT schema_name || '.' || table_name AS name FROM duckdb_columns() "
-        "WHERE database_name = 'lake' AND column_name IN ('key_id', 'source') "
-        "GROUP BY name HAVING count(*) = 2 ORDER BY name"
-    )["name"].to_pylist()
+    tables = [table for table, columns in lake.columns().items() if {"key_id", "source"} <= columns.keys()]
     return [
         KeyedRows(row["key_id"], table, row["source"], row["n"])
         for table in tables

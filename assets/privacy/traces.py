@@ -18,6 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets.lake import vacuum
+
 ERASED = "(erased)"
 SQLITE, GZIP, ZSTD, PARQUET = b"SQLite format 3\0", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 # Bytes that are searched at once; a string over the border of two is found by what they overlap.
@@ -147,8 +149,7 @@ def _scrub_database(path: Path, needles: Needles) -> None:
                 ]
                 database.executemany(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', changed)
         database.commit()
-        database.execute("VACUUM")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    vacuum(path)
 
 
 def _scrubbed(cell: str | bytes, needles: Needles) -> str | bytes:

@@ -20,8 +20,12 @@ RRN_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
+def _token(dice: Random, alphabet: str, count: int) -> str:
+    return "".join(dice.choices(alphabet, k=count))
+
+
 def _digits(dice: Random, count: int) -> str:
-    return "".join(dice.choices(string.digits, k=count))
+    return _token(dice, string.digits, count)
 
 
 def _person(dice: Random, names: Names) -> str:
@@ -93,7 +97,7 @@ def iban_valid(iban: str) -> bool:
 
 def _iban(dice: Random, _: Names) -> str:
     country, letters, digits = dice.choice(IBAN_BANKS)
-    account = "".join(dice.choices(string.ascii_uppercase, k=letters)) + _digits(dice, digits)
+    account = _token(dice, string.ascii_uppercase, letters) + _digits(dice, digits)
     checks = (f"{country}{check:02d}{account}" for check in range(2, 99))
     iban = next(candidate for candidate in checks if iban_valid(candidate))
     return _grouped(iban, dice.choice(("", " ")))
@@ -131,7 +135,7 @@ def _crypto(dice: Random, _: Names) -> str:
 
 
 def _url(dice: Random, names: Names) -> str:
-    secret = "".join(dice.choices(string.ascii_letters + string.digits, k=10))
+    secret = _token(dice, string.ascii_letters + string.digits, 10)
     return f"https://{_person(dice, names).lower().split()[0]}:{secret}@git.example.com/team/tools.git"
 
 
@@ -166,10 +170,6 @@ def _passport(dice: Random, _: Names) -> str:
 
 def _bank_number(dice: Random, _: Names) -> str:
     return f"{dice.randint(1, 9)}{_digits(dice, 10)}"
-
-
-def _token(dice: Random, alphabet: str, count: int) -> str:
-    return "".join(dice.choices(alphabet, k=count))
 
 
 def _api_key(dice: Random, _: Names) -> str:
